@@ -1,0 +1,2 @@
+//! The command `route-metrics`.
+fn main() {}
