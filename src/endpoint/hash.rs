@@ -58,5 +58,4 @@ impl core::hash::Hasher for KeyHasher {
 }
 
 /// A map from keys that are hashes already.
-pub(super) type KeyMap<V> =
-    hashbrown::HashMap<u64, V, core::hash::BuildHasherDefault<KeyHasher>>;
+pub(super) type KeyMap<V> = hashbrown::HashMap<u64, V, core::hash::BuildHasherDefault<KeyHasher>>;

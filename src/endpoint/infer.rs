@@ -10,9 +10,18 @@ use super::vocabulary::{self, Level, Vocabulary};
 /// Longer segments are values: no literal word of a public API comes near.
 const LONGEST_WORD: usize = 64;
 
+/// Segments from the front among which `v1` is a version of the API.
+const VERSION_DEPTH: usize = 6;
+
 /// Formats that an API offers the same resource in. Other extensions belong to a file's name.
-const FORMATS: [&[u8]; 8] =
-    [b"json", b"xml", b"csv", b"html", b"pdf", b"rss", b"atom", b"ics"];
+const FORMATS: [&[u8]; 8] = [b"json", b"xml", b"csv", b"html", b"pdf", b"rss", b"atom", b"ics"];
+
+/// Extensions of files that are stored, not offered.
+const FILES: [&[u8]; 32] = [
+    b"js", b"css", b"txt", b"md", b"yml", b"yaml", b"toml", b"ts", b"py", b"go", b"java", b"rs",
+    b"rb", b"c", b"h", b"cpp", b"sh", b"png", b"jpg", b"jpeg", b"gif", b"svg", b"ico", b"webp",
+    b"zip", b"gz", b"tgz", b"tar", b"mp3", b"mp4", b"doc", b"log",
+];
 
 /// What a segment is, as far as it can be told from the segment alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +81,8 @@ pub struct Sketch {
     pub vowelless: bool,
     /// The longest unknown word.
     pub longest: u8,
+    /// Ends in the extension of a file that is no format of a resource.
+    pub file: bool,
 }
 
 /// What stays of a segment whose stem is replaced.
@@ -134,10 +145,24 @@ impl<'a> Token<'a> {
         token
     }
 
+    /// The same without its text, and back.
+    fn with<'b>(self, raw: &'b [u8]) -> Token<'b> {
+        Token {
+            raw,
+            kind: self.kind,
+            sketch: self.sketch,
+            affix: self.affix,
+            stem: self.stem,
+            hash: self.hash,
+        }
+    }
+
     /// The name of the edge for the placeholder, with the affix that stays.
     pub fn placeholder(&self) -> u32 {
         match self.affix {
-            Affix::Suffix => hash::segment(self.raw.get(self.stem..).unwrap_or_default()) ^ PLACEHOLDER,
+            Affix::Suffix => {
+                hash::segment(self.raw.get(self.stem..).unwrap_or_default()) ^ PLACEHOLDER
+            }
             _ => PLACEHOLDER,
         }
     }
@@ -178,6 +203,45 @@ impl<'a> Token<'a> {
     }
 }
 
+/// Segments looked at lately: the same ones come again and again.
+pub struct Memory(Vec<(u64, Token<'static>)>);
+
+impl Memory {
+    const PLACES: usize = 1024;
+
+    pub fn new() -> Self {
+        Self(vec![(0, Token::default()); Self::PLACES])
+    }
+
+    fn key(raw: &[u8], index: usize) -> u64 {
+        // Of the index only whether it is near the front counts.
+        hash::of_bytes(raw) ^ index.min(VERSION_DEPTH) as u64
+    }
+
+    /// The token of a segment.
+    pub fn look<'a>(&self, raw: &'a [u8], index: usize, words: &Vocabulary) -> Token<'a> {
+        let key = Self::key(raw, index);
+        match self.0.get(key as usize % Self::PLACES) {
+            Some((known, token)) if *known == key => token.with(raw),
+            _ => Token::new(raw, index, words),
+        }
+    }
+
+    /// The token of a segment, remembered.
+    pub fn remember<'a>(&mut self, raw: &'a [u8], index: usize, words: &Vocabulary) -> Token<'a> {
+        let key = Self::key(raw, index);
+        let Some(place) = self.0.get_mut(key as usize % Self::PLACES) else {
+            return Token::new(raw, index, words);
+        };
+        if place.0 == key {
+            return place.1.with(raw);
+        }
+        let token = Token::new(raw, index, words);
+        *place = (key, token.with(&[]));
+        token
+    }
+}
+
 /// Edges of the trie that are no segments.
 pub const PLACEHOLDER: u32 = 0x7b69_647d;
 const CALL: u32 = 0x2829_2829;
@@ -207,7 +271,10 @@ fn identifier(stem: &[u8], index: usize) -> Option<Kind> {
             b'A'..=b'Z' | b'a'..=b'z' => letters += 1,
             b'-' | b'_' | b'.' | b'~' | b':' => signs += 1,
             b'$' | b'@' if at == 0 => signs += 1,
-            b'%' if Decoded::new(stem.get(at..).unwrap_or_default()).next_with_origin().is_some_and(|(_, coded)| coded) => {
+            b'%' if Decoded::new(stem.get(at..).unwrap_or_default())
+                .next_with_origin()
+                .is_some_and(|(_, coded)| coded) =>
+            {
                 return Some(Kind::Identifier(Form::Encoded));
             }
             0..=b' ' | 127.. => return Some(Kind::Identifier(Form::Encoded)),
@@ -234,7 +301,7 @@ fn identifier(stem: &[u8], index: usize) -> Option<Kind> {
     }
     if let Some(parts) = version(stem) {
         return match parts {
-            1 | 2 if index < 6 => Some(Kind::Version),
+            1 | 2 if index < VERSION_DEPTH => Some(Kind::Version),
             _ => Some(Kind::Identifier(Form::Version)),
         };
     }
@@ -361,6 +428,8 @@ impl Sketch {
             previous = byte;
         }
         sketch.word(stem.get(start..), words);
+        sketch.file = sketch.dotted
+            && stem.rsplit(|&byte| byte == b'.').next().is_some_and(|end| FILES.contains(&end));
         sketch.upper = capitals > 1 && capitals == letters;
         if sketch.upper {
             sketch.camel = false;
@@ -382,6 +451,10 @@ impl Sketch {
         lower.make_ascii_lowercase();
         let digits = lower.iter().rev().take_while(|byte| byte.is_ascii_digit()).count().min(2);
         let plain = lower.get(..lower.len() - digits).unwrap_or(lower);
+        if plain.is_empty() {
+            self.words -= 1;
+            return;
+        }
         self.plural = vocabulary::is_plural(plain);
         let level = words.level(lower).or_else(|| words.level(plain));
         self.last_known = level.is_some();

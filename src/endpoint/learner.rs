@@ -5,10 +5,8 @@
 //! only ever added, adding one twice changes nothing and their order does not matter, and a label
 //! depends on nothing but the path and the facts. So workers that have exchanged their facts agree.
 
-use hashbrown::hash_map::Entry;
-
 use super::hash::{self, KeyMap};
-use super::infer::{Affix, Kind, PLACEHOLDER, Token};
+use super::infer::{Affix, Kind, Memory, PLACEHOLDER, Token};
 use super::path::{CanonicalPath, Form, MAX_SEGMENTS};
 use super::vocabulary::Vocabulary;
 use super::weights::{Trait, WEIGHTS};
@@ -33,6 +31,8 @@ const MIN_UNKNOWN: u8 = 6;
 const REPEATED: u8 = 3;
 
 const ROOT: u64 = 1;
+/// Three places that are no nodes: compounds joined by `-`, `_` and capitals.
+const JOINS: u64 = 2;
 
 /// What is said of a node. The first byte of a serialised fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +45,32 @@ enum Fact {
     Value = 3,
     /// A path ended there.
     End = 4,
-    /// A child was seen again and again.
-    Repeated = 5,
+    /// A child of unknown words was seen again and again.
+    UnknownRepeated = 5,
     /// The node holds values.
     Collapsed = 6,
+    /// An unknown word was a literal again and again.
+    Literal = 7,
+    /// A compound of known words was a literal again and again; the node is the way of joining.
+    Joined = 8,
+    /// A child of known words was seen again and again.
+    KnownRepeated = 9,
 }
 
 impl Fact {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Known, Self::Unknown, Self::Value, Self::End, Self::Repeated, Self::Collapsed]
-            .into_iter()
-            .find(|fact| *fact as u8 == byte)
+        const ALL: [Fact; 9] = [
+            Fact::Known,
+            Fact::Unknown,
+            Fact::Value,
+            Fact::End,
+            Fact::UnknownRepeated,
+            Fact::Collapsed,
+            Fact::Literal,
+            Fact::Joined,
+            Fact::KnownRepeated,
+        ];
+        ALL.into_iter().find(|fact| *fact as u8 == byte)
     }
 }
 
@@ -68,6 +83,7 @@ struct Node {
     known: u8,
     unknown: u8,
     repeated: u8,
+    known_repeated: u8,
     flags: u8,
     /// Requests through this node, on this worker.
     hits: u16,
@@ -79,7 +95,7 @@ impl Node {
     const END: u8 = 4;
     const REPEATED: u8 = 8;
     const COLLAPSED: u8 = 16;
-    const IS_KNOWN: u8 = 32;
+    const LITERAL: u8 = 32;
 
     fn is(self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -99,7 +115,12 @@ struct Place {
 pub struct Inference {
     mode: InferenceMode,
     words: Vocabulary,
+    memory: Memory,
     nodes: KeyMap<Node>,
+    /// Of unknown words, at how many nodes they are literals.
+    literals: KeyMap<u8>,
+    /// Compounds that are joined by `-`, `_` and capitals.
+    joins: [u8; 3],
     news: Vec<u8>,
     /// Bytes of all facts, told and heard.
     facts: usize,
@@ -132,7 +153,10 @@ impl Inference {
         Self {
             mode,
             words: Vocabulary::new(),
+            memory: Memory::new(),
             nodes: KeyMap::default(),
+            literals: KeyMap::default(),
+            joins: [0; 3],
             news: Vec::new(),
             facts: 0,
             weights: WEIGHTS,
@@ -148,7 +172,11 @@ impl Inference {
     /// Appends the label of a path as known now. Teaches nothing.
     pub fn label(&self, path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
         let mut tokens = [Token::default(); MAX_SEGMENTS];
-        let tokens = self.tokens(path, &mut tokens);
+        let segments = path.segments();
+        for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
+            *token = self.memory.look(segment, index, &self.words);
+        }
+        let tokens = tokens.get(..segments.len()).unwrap_or_default();
         let mut place = Place { node: ROOT, index: 0, placeholders: 0 };
         for (index, token) in tokens.iter().enumerate() {
             place.index = index;
@@ -162,7 +190,11 @@ impl Inference {
     /// Learns from a path, and appends its label.
     pub fn observe(&mut self, path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
         let mut tokens = [Token::default(); MAX_SEGMENTS];
-        let tokens = self.tokens(path, &mut tokens);
+        let segments = path.segments();
+        for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
+            *token = self.memory.remember(segment, index, &self.words);
+        }
+        let tokens = tokens.get(..segments.len()).unwrap_or_default();
         let mut place = Place { node: ROOT, index: 0, placeholders: 0 };
         for (index, token) in tokens.iter().enumerate() {
             place.index = index;
@@ -180,18 +212,6 @@ impl Inference {
             }
         }
         finish(path, out);
-    }
-
-    fn tokens<'t, 'a>(
-        &self,
-        path: &CanonicalPath<'a>,
-        tokens: &'t mut [Token<'a>; MAX_SEGMENTS],
-    ) -> &'t [Token<'a>] {
-        let segments = path.segments();
-        for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
-            *token = Token::new(segment, index, &self.words);
-        }
-        tokens.get(..segments.len()).unwrap_or_default()
     }
 
     fn write(&self, token: &Token<'_>, literal: bool, out: &mut Vec<u8>) {
@@ -246,6 +266,13 @@ impl Inference {
         score.when(sketch.sigil, Trait::Sigil);
         score.when(sketch.vowelless, Trait::Vowelless);
         score.when(sketch.longest > 9, Trait::LongUnknown);
+        score.when(sketch.capital && (sketch.snake || sketch.kebab), Trait::Title);
+        score.when(sketch.file, Trait::File);
+        if let Some(join) = join_of(token) {
+            let all: u32 = self.joins.iter().map(|&count| u32::from(count)).sum();
+            let own = self.joins.get(join).map_or(0, |&count| u32::from(count));
+            score.when(all >= 4 && own * 8 <= all, Trait::UnusualJoin);
+        }
         // Where it stands.
         score.when(place.index == 0, Trait::First);
         score.when(place.index == 1, Trait::Second);
@@ -259,6 +286,7 @@ impl Inference {
                 score.add(Trait::AfterBy);
             } else if previous.sketch.plural {
                 score.add(Trait::AfterPlural);
+                score.when(known && sketch.words > 1, Trait::KnownManyAfterPlural);
             } else if previous.sketch.last_known {
                 score.add(Trait::AfterSingular);
             } else {
@@ -273,6 +301,7 @@ impl Inference {
                 score.add(Trait::BeforeIdentifier);
                 score.when(sketch.plural, Trait::PluralBeforeIdentifier);
             }
+            Some(next) if next.kind == Kind::Version => score.add(Trait::BeforeVersion),
             Some(next) if is_known(next) => score.add(Trait::BeforeKnown),
             Some(_) => score.add(Trait::BeforeUnknown),
         }
@@ -287,6 +316,21 @@ impl Inference {
                 4..8 => score.add(Trait::SeenKnown4),
                 8..16 => score.add(Trait::SeenKnown8),
                 _ => score.add(Trait::SeenKnown16),
+            }
+            match node.known_repeated {
+                0 => {}
+                1 => score.add(Trait::SeenKnownRepeated1),
+                2..4 => score.add(Trait::SeenKnownRepeated2),
+                4..8 => score.add(Trait::SeenKnownRepeated4),
+                _ => score.add(Trait::SeenKnownRepeated8),
+            }
+            let (known_here, unknown_here) = (node.known_repeated, node.unknown);
+            score.when(known_here >= 2 && known_here / 3 >= unknown_here, Trait::MostlyKnown);
+            score.when(unknown_here >= 3 && unknown_here / 2 >= known_here, Trait::MostlyUnknown);
+            match self.literals.get(&u64::from(token.hash)) {
+                None => {}
+                Some(1) => score.add(Trait::LiteralElsewhere1),
+                Some(_) => score.add(Trait::LiteralElsewhere2),
             }
             match node.unknown {
                 0 => {}
@@ -310,16 +354,17 @@ impl Inference {
                     Some(next) if matches!(next.kind, Kind::Identifier(_)) => {
                         self.node(values).is(Node::HAS_VALUE)
                     }
-                    Some(next) => self.node(hash::below(values, next.hash)).is(Node::SEEN),
+                    Some(next) => {
+                        let below = self.node(hash::below(values, next.hash));
+                        score.when(below.is(Node::REPEATED), Trait::LikeRepeated);
+                        below.is(Node::SEEN)
+                    }
                 };
                 score.add(if alike { Trait::LikeTheOthers } else { Trait::UnlikeTheOthers });
             }
             score.when(child.is(Node::REPEATED), Trait::Repeated);
             if node.is(Node::COLLAPSED) {
-                if !known {
-                    return false;
-                }
-                score.add(Trait::CollapsedKnown);
+                score.add(if known { Trait::CollapsedKnown } else { Trait::CollapsedUnknown });
             }
         }
         score.sum > 0
@@ -353,7 +398,14 @@ impl Inference {
                     0
                 };
                 if seen >= u16::from(REPEATED) - 1 {
-                    self.tell(Fact::Repeated, at, token.hash);
+                    let known = is_known(token);
+                    let fact = if known { Fact::KnownRepeated } else { Fact::UnknownRepeated };
+                    self.tell(fact, at, token.hash);
+                    if literal && !known {
+                        self.tell(Fact::Literal, at, token.hash);
+                    } else if literal && let Some(join) = join_of(token) {
+                        self.tell(Fact::Joined, JOINS + join as u64, token.hash);
+                    }
                 }
             }
         }
@@ -364,6 +416,7 @@ impl Inference {
             let score = Score { weights: &self.weights, sum: 0 };
             let sum = i32::from(node.known) * score.of(Trait::CollapsePerKnown)
                 + i32::from(node.unknown) * score.of(Trait::CollapsePerUnknown)
+                + i32::from(node.known_repeated) * score.of(Trait::CollapsePerKnownRepeated)
                 + i32::from(node.repeated) * score.of(Trait::CollapsePerRepeated);
             if sum <= score.of(Trait::CollapseAt) {
                 self.tell(Fact::Collapsed, at, 0);
@@ -392,36 +445,34 @@ impl Inference {
     }
 
     fn apply(&mut self, fact: Fact, at: u64, child: u32) {
-        let flag = match fact {
-            Fact::Known => Node::SEEN | Node::IS_KNOWN,
-            Fact::Unknown | Fact::Value => Node::SEEN,
-            Fact::Repeated => Node::REPEATED,
-            Fact::End => return self.nodes.entry(at).or_default().flags |= Node::END,
-            Fact::Collapsed => return self.nodes.entry(at).or_default().flags |= Node::COLLAPSED,
+        let (key, flag) = match fact {
+            Fact::End => (at, Node::END),
+            Fact::Collapsed => (at, Node::COLLAPSED),
+            Fact::Known | Fact::Unknown | Fact::Value => (hash::below(at, child), Node::SEEN),
+            Fact::KnownRepeated | Fact::UnknownRepeated => (hash::below(at, child), Node::REPEATED),
+            Fact::Literal | Fact::Joined => (hash::below(at, child), Node::LITERAL),
         };
-        let new = match self.nodes.entry(hash::below(at, child)) {
-            Entry::Occupied(mut entry) => {
-                let node = entry.get_mut();
-                let new = node.flags & flag != flag;
-                node.flags |= flag;
-                new
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(Node { flags: flag, ..Node::default() });
-                true
-            }
-        };
-        if !new {
+        let node = self.nodes.entry(key).or_default();
+        if node.is(flag) {
             return;
         }
-        let parent = self.nodes.entry(at).or_default();
-        match fact {
-            Fact::Known => parent.known = parent.known.saturating_add(1).min(MAX_KNOWN),
-            Fact::Unknown => parent.unknown = parent.unknown.saturating_add(1).min(MAX_UNKNOWN),
-            Fact::Repeated => parent.repeated = parent.repeated.saturating_add(1).min(MAX_UNKNOWN),
-            Fact::Value => parent.flags |= Node::HAS_VALUE,
-            Fact::End | Fact::Collapsed => {}
-        }
+        node.flags |= flag;
+        let (count, most) = match fact {
+            Fact::End | Fact::Collapsed => return,
+            Fact::Value => return self.nodes.entry(at).or_default().flags |= Node::HAS_VALUE,
+            Fact::Literal => (self.literals.entry(u64::from(child)).or_default(), u8::MAX),
+            Fact::Joined => match self.joins.get_mut(at.wrapping_sub(JOINS) as usize) {
+                Some(count) => (count, 64),
+                None => return,
+            },
+            Fact::Known => (&mut self.nodes.entry(at).or_default().known, MAX_KNOWN),
+            Fact::Unknown => (&mut self.nodes.entry(at).or_default().unknown, MAX_UNKNOWN),
+            Fact::KnownRepeated => {
+                (&mut self.nodes.entry(at).or_default().known_repeated, MAX_KNOWN)
+            }
+            Fact::UnknownRepeated => (&mut self.nodes.entry(at).or_default().repeated, MAX_UNKNOWN),
+        };
+        *count = count.saturating_add(1).min(most);
     }
 
     /// What this worker has learned since it was last asked, to be told to the others.
@@ -461,11 +512,25 @@ fn is_known(token: &Token<'_>) -> bool {
             || (sketch.camel && !sketch.capital))
 }
 
+/// How the words of a known compound are joined.
+fn join_of(token: &Token<'_>) -> Option<usize> {
+    let sketch = &token.sketch;
+    if token.kind != Kind::Word || sketch.words < 2 || sketch.capital {
+        return None;
+    }
+    match (sketch.kebab, sketch.snake, sketch.camel) {
+        (true, false, false) => Some(0),
+        (false, true, false) => Some(1),
+        (false, false, true) => Some(2),
+        _ => None,
+    }
+}
+
 /// Whether a segment says what the next one is.
 fn is_by(token: &Token<'_>) -> bool {
     let raw = token.raw;
     [&b"by"[..], b"in", b"for", b"of", b"from", b"with", b"name", b"id", b"uid"].contains(&raw)
-        || raw.windows(3).any(|window| matches!(window, b"-by" | b"_by") )
+        || raw.windows(3).any(|window| matches!(window, b"-by" | b"_by"))
         || raw.starts_with(b"by")
 }
 
