@@ -8,5 +8,7 @@ mod vocabulary;
 #[doc(hidden)]
 pub mod weights;
 
+#[doc(hidden)]
+pub use infer::Token;
 pub use learner::Inference;
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
