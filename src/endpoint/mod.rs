@@ -17,6 +17,7 @@ pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use rules::MAX_TEXT_BYTES;
 
 use crate::config::{self, Mistakes};
+use crate::labels;
 use matcher::{Conflict, Matcher};
 use rules::Rule;
 use template::Template;
@@ -353,13 +354,15 @@ fn check_endpoint(endpoint: &str) -> Result<(), String> {
             endpoint.len()
         ));
     }
-    match endpoint.chars().find(|&c| !c.is_ascii_graphic() || c == ';') {
-        Some(found) => Err(format!(
-            "holds {found:?}, which a label cannot show as it is; printable ASCII without spaces \
-             and ';' is allowed"
-        )),
-        None => Ok(()),
+    let mut shown = String::new();
+    labels::encode(endpoint.as_bytes(), MAX_ENDPOINT_BYTES * 3, &mut shown);
+    if shown == endpoint {
+        return Ok(());
     }
+    Err(format!(
+        "cannot be shown as it is, only as {}; write that, or another text of printable ASCII",
+        quote(&shown)
+    ))
 }
 
 /// A text of the configuration in a message: in quotes, long ones cut.

@@ -327,7 +327,7 @@ fn every_mistake_is_named_by_its_path() {
             "/x/{c}-{d}",
             "/x/{c}_{d}",
         ],
-        &[("(", ""), ("^/ok$", "/ok"), ("", "/a b")],
+        &[("(", ""), ("^/ok$", "/ok"), ("", "/caf\u{e9}"), ("x", "_OTHER")],
     )
     .expect_err("mistakes");
     let found: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
@@ -349,7 +349,9 @@ fn every_mistake_is_named_by_its_path() {
         "endpoint.rules[0].regex: \"(\": is not a regular expression",
         "endpoint.rules[0].endpoint: \"\": is empty",
         "endpoint.rules[2].regex: \"\": is empty",
-        "endpoint.rules[2].endpoint: \"/a b\": holds ' '",
+        "endpoint.rules[2].endpoint: \"/caf\u{e9}\": cannot be shown as it is, only as \
+         \"/caf%C3%A9\"",
+        "endpoint.rules[3].endpoint: \"_OTHER\": cannot be shown as it is",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
