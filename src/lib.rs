@@ -8,6 +8,8 @@ mod abi;
 pub mod active;
 pub mod config;
 pub mod endpoint;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod envoy_config;
 pub mod filter;
 pub mod flags;
 pub mod grpc;
