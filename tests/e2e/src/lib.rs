@@ -1,0 +1,40 @@
+//! A harness that starts real Envoys with the filter and shows what a scrape of them says.
+//!
+//! ```no_run
+//! use route_metrics_e2e::{Answer, Request, Setup, Upstream, http1};
+//! use serde_json::json;
+//!
+//! let upstream = Upstream::start();
+//! let envoy = Setup::new(upstream.address())
+//!     .filter(json!({"endpoint": {"templates": ["/users/{id}"]}}))
+//!     .start();
+//! let request = Request::get("/users/7").answer(&Answer::new().status(404).size(100));
+//! assert_eq!(http1::send(envoy.address(), &request).unwrap().status, 404);
+//! let labels = [("method", "GET"), ("endpoint", "/users/{id}"), ("status", "404")];
+//! assert_eq!(envoy.scrape().value("http_requests_total", &labels), Some(1.0));
+//! ```
+//!
+//! The module and the command are those of `make build`, the Envoys those of `make envoys`; see
+//! [`Binary`] for how to choose another one.
+
+pub mod config;
+pub mod envoy;
+pub mod http;
+pub mod http1;
+pub mod http2;
+pub mod scrape;
+pub mod upstream;
+pub mod wait;
+
+use std::path::PathBuf;
+
+pub use config::{Form, Plugin, Setup, Stats};
+pub use envoy::{Binary, Envoy};
+pub use http::{NoResponse, Request, Response};
+pub use scrape::Scrape;
+pub use upstream::{Answer, Upstream};
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
