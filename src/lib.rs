@@ -5,3 +5,6 @@
 
 pub mod config;
 pub mod endpoint;
+pub mod host;
+pub mod labels;
+pub mod limits;

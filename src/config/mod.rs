@@ -2,6 +2,8 @@
 
 mod mistakes;
 mod model;
+mod parse;
 
 pub use mistakes::{Mistake, Mistakes};
 pub use model::*;
+pub use parse::{join, parse};

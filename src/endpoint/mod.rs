@@ -1,1 +1,5 @@
 //! Which endpoint a request belongs to.
+
+mod path;
+
+pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};

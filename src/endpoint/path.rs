@@ -1,0 +1,491 @@
+//! The canonical form of a request path.
+//!
+//! [`CanonicalPath`] owns what counts as *the path* of a request, for templates, rules and
+//! inference alike. It borrows the raw path, allocates nothing, and reads every byte once.
+//!
+//! The canonical form has
+//! - no query and no fragment, and of an absolute-form target (`http://user@host/x`) no scheme and
+//!   no authority (RFC 9112, 3.2.2);
+//! - no matrix parameters: a segment ends at its first `;` (RFC 3986, 3.3);
+//! - no empty segments and no trailing slash;
+//! - no dot segments: `.` is dropped and `..` takes its parent along, never above the root
+//!   (RFC 3986, 5.2.4). `%2e` counts as a dot, as in Envoy's `normalize_path`, and parameters are
+//!   cut first, as servlet containers do. A request cannot pass for one of `/static/…` by writing
+//!   `/static/..;/admin`;
+//! - at most [`MAX_SEGMENTS`] segments. [`CanonicalPath::truncated`] says that more followed.
+//!
+//! Percent-encoding stays as it is: `/a%2Fb` is one segment. Text and segments are raw bytes of the
+//! client's choice, not always UTF-8.
+//!
+//! Two targets are no paths. `*` (RFC 9112, 3.2.4) has no segments and the text `*`. All else that
+//! does not start with a slash – the authority of a CONNECT, an empty path, `users/1` – has no
+//! segments and no text, so that no host name becomes an endpoint; see [`Form`].
+
+/// The most segments of a canonical path; the rest of a longer path is dropped.
+pub const MAX_SEGMENTS: usize = 24;
+
+/// What kind of request target a canonical path was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A path, in origin-form or taken out of an absolute-form.
+    Path,
+    /// The target `*` of a server-wide OPTIONS.
+    Asterisk,
+    /// No path: the authority of a CONNECT, nothing at all, or something malformed.
+    None,
+}
+
+/// A request path in canonical form, borrowed from the raw path. See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct CanonicalPath<'a> {
+    form: Form,
+    /// The first `depth` of them count.
+    segments: [&'a [u8]; MAX_SEGMENTS],
+    /// How many segments the path has without the bound.
+    depth: usize,
+    /// The canonical text where the raw path holds it in one piece.
+    verbatim: Option<&'a [u8]>,
+    query: Option<&'a [u8]>,
+}
+
+impl<'a> CanonicalPath<'a> {
+    /// Takes a raw request target apart: any bytes, of any length.
+    #[must_use]
+    pub fn new(raw: &'a [u8]) -> Self {
+        let (raw, _fragment) = split_at_byte(raw, b'#');
+        let (target, query) = split_at_byte(raw, b'?');
+        let mut path = Self {
+            form: Form::None,
+            segments: [&[]; MAX_SEGMENTS],
+            depth: 0,
+            verbatim: None,
+            query,
+        };
+        match path_of(target) {
+            Some(text) => path.read(text),
+            None if target == b"*" => {
+                path.form = Form::Asterisk;
+                path.verbatim = Some(target);
+            }
+            None => path.verbatim = Some(&[]),
+        }
+        path
+    }
+
+    /// Reads the segments of what starts with a slash, or is empty.
+    fn read(&mut self, text: &'a [u8]) {
+        self.form = Form::Path;
+        // Whether the segments so far stand side by side in `text`, and where the last one ends.
+        let mut adjacent = true;
+        let mut end = 0;
+        let mut next = 0;
+        for raw in text.split(|&byte| byte == b'/') {
+            let start = next;
+            next = start + raw.len() + 1;
+            let (segment, _parameters) = split_at_byte(raw, b';');
+            match dots(segment) {
+                0 => {}
+                1 => continue,
+                _ => {
+                    self.depth = self.depth.saturating_sub(1);
+                    adjacent = false;
+                    continue;
+                }
+            }
+            if segment.is_empty() {
+                continue;
+            }
+            if let Some(place) = self.segments.get_mut(self.depth) {
+                *place = segment;
+                adjacent &= start == end + 1;
+                end = start + segment.len();
+            }
+            self.depth += 1;
+        }
+        self.verbatim = match self.depth {
+            0 => Some(b"/"),
+            _ if adjacent => text.get(..end),
+            _ => None,
+        };
+    }
+
+    /// What kind of target it is. All but [`Form::Path`] have no segments.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The segments, at most [`MAX_SEGMENTS`], none of them empty, as the client spelt them.
+    #[must_use]
+    pub fn segments(&self) -> &[&'a [u8]] {
+        self.segments.get(..self.depth).unwrap_or(&self.segments)
+    }
+
+    /// Whether the path has more segments than were kept. Its label then ends in `/{*}`.
+    #[must_use]
+    pub fn truncated(&self) -> bool {
+        self.depth > MAX_SEGMENTS
+    }
+
+    /// The canonical text: `/` and the segments joined by `/`, without a mark where segments were
+    /// dropped; `*` for [`Form::Asterisk`], nothing for [`Form::None`].
+    ///
+    /// Most clients send it in one piece, which is then borrowed. Otherwise it is put together in
+    /// `buffer`; what does not fit there is cut.
+    #[must_use]
+    pub fn text<'b>(&'b self, buffer: &'b mut [u8]) -> &'b [u8] {
+        if let Some(text) = self.verbatim {
+            return text;
+        }
+        let mut length = 0;
+        for segment in self.segments() {
+            length += copy(b"/", buffer.get_mut(length..).unwrap_or_default());
+            length += copy(segment, buffer.get_mut(length..).unwrap_or_default());
+        }
+        buffer.get(..length).unwrap_or_default()
+    }
+
+    /// Bytes of the canonical text.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        match self.verbatim {
+            Some(text) => text.len(),
+            None => self.segments().iter().map(|segment| segment.len() + 1).sum(),
+        }
+    }
+
+    /// The query as it was sent, without `?` and fragment; `None` where there is none.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a [u8]> {
+        self.query
+    }
+
+    /// The first value of a query parameter, decoded as a form (WHATWG URL, 5.1: `+` is a space,
+    /// `%xx` a byte, a bad `%` itself). A parameter without `=` has the value "".
+    ///
+    /// It is borrowed from the query where nothing had to be decoded, else from `buffer`; what does
+    /// not fit there is cut. The name is compared after decoding.
+    #[must_use]
+    pub fn query_param<'b>(&self, name: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        let value = self.query?.split(|&byte| byte == b'&').find_map(|pair| {
+            let (key, value) = split_at_byte(pair, b'=');
+            let found = !pair.is_empty() && FormDecoded(Decoded::new(key)).eq(name.iter().copied());
+            found.then_some(value.unwrap_or_default())
+        })?;
+        if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+            return Some(value);
+        }
+        let mut length = 0;
+        for (place, byte) in buffer.iter_mut().zip(FormDecoded(Decoded::new(value))) {
+            *place = byte;
+            length += 1;
+        }
+        buffer.get(..length)
+    }
+}
+
+/// The path of a request target: what starts with a slash, or follows the authority of an
+/// absolute-form (nothing, there, means the root).
+fn path_of(target: &[u8]) -> Option<&[u8]> {
+    if target.first() == Some(&b'/') {
+        return Some(target);
+    }
+    // RFC 3986, 3.1: a letter, then letters, digits, `+`, `-` and `.`.
+    let scheme =
+        target.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte))?;
+    let authority = target.get(scheme..)?.strip_prefix(b"://")?;
+    if !target.first()?.is_ascii_alphabetic() {
+        return None;
+    }
+    let end = authority.iter().position(|&byte| byte == b'/').unwrap_or(authority.len());
+    authority.get(end..)
+}
+
+/// 1 for the segment `.`, 2 for `..`, with `%2e` for any of the dots; else 0.
+fn dots(segment: &[u8]) -> usize {
+    if !matches!(segment.first(), Some(b'.' | b'%')) || segment.len() > 6 {
+        return 0;
+    }
+    let mut count = 0;
+    for byte in Decoded::new(segment) {
+        if byte != b'.' {
+            return 0;
+        }
+        count += 1;
+    }
+    if count > 2 { 0 } else { count }
+}
+
+/// What stands before the first `byte`, and what stands after it.
+fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|&other| other == byte) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
+        None => (text, None),
+    }
+}
+
+/// Copies what fits, and says how much that was.
+fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let length = from.len().min(to.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..length), from.get(..length)) {
+        to.copy_from_slice(from);
+    }
+    length
+}
+
+/// The bytes of a percent-encoded text, decoded (RFC 3986, 2.1). A `%` that no two hexadecimal
+/// digits follow stands for itself.
+#[derive(Clone, Debug)]
+pub struct Decoded<'a>(&'a [u8]);
+
+impl<'a> Decoded<'a> {
+    /// Decodes a text while it is iterated.
+    #[must_use]
+    pub fn new(text: &'a [u8]) -> Self {
+        Self(text)
+    }
+
+    /// The next byte, and whether it was percent-encoded.
+    pub fn next_with_origin(&mut self) -> Option<(u8, bool)> {
+        if let [b'%', high, low, rest @ ..] = self.0
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            self.0 = rest;
+            return Some((high << 4 | low, true));
+        }
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some((first, false))
+    }
+}
+
+impl Iterator for Decoded<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        self.next_with_origin().map(|(byte, _)| byte)
+    }
+}
+
+/// As [`Decoded`], and an unencoded `+` is a space.
+struct FormDecoded<'a>(Decoded<'a>);
+
+impl Iterator for FormDecoded<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        match self.0.next_with_origin()? {
+            (b'+', false) => Some(b' '),
+            (byte, _) => Some(byte),
+        }
+    }
+}
+
+/// The value of a hexadecimal digit.
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(raw: &[u8]) -> Vec<u8> {
+        let mut buffer = vec![0; raw.len() + 1];
+        CanonicalPath::new(raw).text(&mut buffer).to_vec()
+    }
+
+    #[track_caller]
+    fn check(cases: &[(&str, &str)]) {
+        for (raw, expected) in cases {
+            let found = text(raw.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&found), *expected, "raw path {raw:?}");
+            assert_eq!(CanonicalPath::new(raw.as_bytes()).text_len(), expected.len(), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn query_fragment_and_empty_segments_are_dropped() {
+        check(&[
+            ("/", "/"),
+            ("//", "/"),
+            ("/a", "/a"),
+            ("/a/", "/a"),
+            ("/a//", "/a"),
+            ("//a///b//", "/a/b"),
+            ("/a?b=/c/d", "/a"),
+            ("/a#b?c", "/a"),
+            ("/a?b#c", "/a"),
+            ("/a/?", "/a"),
+            ("//evil.example/users/1", "/evil.example/users/1"),
+            ("/a%2Fb/%41", "/a%2Fb/%41"),
+        ]);
+    }
+
+    #[test]
+    fn matrix_parameters_are_stripped() {
+        check(&[
+            ("/a;x=1/b;y", "/a/b"),
+            ("/a;x=1", "/a"),
+            ("/a;x=1/", "/a"),
+            ("/;x=1/b", "/b"),
+            ("/;;;;", "/"),
+            ("/a;.;method=.=DELETE;.;/b", "/a/b"),
+        ]);
+    }
+
+    #[test]
+    fn dot_segments_are_resolved_and_never_leave_the_root() {
+        check(&[
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/b/..", "/a"),
+            ("/../../etc/passwd", "/etc/passwd"),
+            ("/..", "/"),
+            ("/a/.../b", "/a/.../b"),
+            ("/a/..;/b", "/b"),
+            ("/a/.;x=1/b", "/a/b"),
+            ("/static/%2e%2E/admin", "/admin"),
+            ("/static/.%2e/admin", "/admin"),
+            ("/a/..%2fb", "/a/..%2fb"),
+            ("/a/%2e%2e%2e", "/a/%2e%2e%2e"),
+            ("/.well-known/x", "/.well-known/x"),
+        ]);
+    }
+
+    #[test]
+    fn scheme_and_authority_are_dropped() {
+        check(&[
+            ("http://example.com/users/123?x=1#y", "/users/123"),
+            ("HTTP://EXAMPLE.COM/Users/123", "/Users/123"),
+            ("https://user:pass@example.com:8443/users/1", "/users/1"),
+            ("http://[::1]:8080/users/9", "/users/9"),
+            ("http://example.com", "/"),
+            ("http://example.com?x=/y", "/"),
+            ("/http://example.com/x", "/http:/example.com/x"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_no_path_has_no_segments() {
+        for (raw, form, expected) in [
+            ("*", Form::Asterisk, "*"),
+            ("*?x", Form::Asterisk, "*"),
+            ("example.com:443", Form::None, ""),
+            ("[2001:db8::1]:443", Form::None, ""),
+            ("users/123", Form::None, ""),
+            ("1://x/y", Form::None, ""),
+            ("://x/y", Form::None, ""),
+            ("", Form::None, ""),
+            ("?a=/b", Form::None, ""),
+        ] {
+            let path = CanonicalPath::new(raw.as_bytes());
+            assert_eq!(path.form(), form, "{raw:?}");
+            assert!(path.segments().is_empty(), "{raw:?}");
+            check(&[(raw, expected)]);
+        }
+    }
+
+    #[test]
+    fn segments_beyond_the_bound_are_dropped_and_flagged() {
+        let full = "/a".repeat(MAX_SEGMENTS);
+        for (raw, truncated) in [
+            (full.clone(), false),
+            (format!("{full}/"), false),
+            (format!("{full}/b"), true),
+            (format!("/{full}/b/"), true),
+            (format!("{full}/b/.."), false),
+            (format!("{full}/b/c/.."), true),
+        ] {
+            let path = CanonicalPath::new(raw.as_bytes());
+            assert_eq!(path.truncated(), truncated, "{raw}");
+            assert_eq!(path.segments().len(), MAX_SEGMENTS, "{raw}");
+            check(&[(&raw, &full)]);
+        }
+        // A segment that a later `..` brought back into the bound is not lost.
+        check(&[(&format!("{full}/b/../../c"), &format!("{}/c", "/a".repeat(MAX_SEGMENTS - 1)))]);
+    }
+
+    #[test]
+    fn text_that_does_not_fit_is_cut() {
+        let path = CanonicalPath::new(b"/abc//def");
+        for (room, expected) in [(0, ""), (1, "/"), (3, "/ab"), (5, "/abc/"), (64, "/abc/def")] {
+            assert_eq!(path.text(&mut vec![0; room]), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn query_parameters_are_decoded() {
+        let raw = b"/p?a=1&b=x+y%2B&a=2&c&=e&%64=%zz%4&long=%61bcdefghijk#a=3";
+        let path = CanonicalPath::new(raw);
+        for (name, expected) in [
+            ("a", Some("1")),
+            ("b", Some("x y+")),
+            ("c", Some("")),
+            ("", Some("e")),
+            ("d", Some("%zz%4")),
+            ("long", Some("abcdefgh")),
+            ("x", None),
+        ] {
+            let mut buffer = [0; 8];
+            let found = path.query_param(name.as_bytes(), &mut buffer);
+            assert_eq!(found, expected.map(str::as_bytes), "{name}");
+        }
+        assert_eq!(CanonicalPath::new(b"/p").query(), None);
+        assert_eq!(CanonicalPath::new(b"/p?").query(), Some(&b""[..]));
+        assert_eq!(CanonicalPath::new(b"/p?").query_param(b"", &mut []), None);
+    }
+
+    /// Paths made of the bytes that decide.
+    fn raw_path() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![
+            "/", "/", "/", ".", "..", ";", "?", "#", "%2e", "%2F", "%", "a", "bc", ":", "://", "*",
+            "\u{ff}", " ",
+        ]);
+        prop_oneof![
+            prop::collection::vec(piece, 0..80).prop_map(|pieces| pieces.concat().into_bytes()),
+            prop::collection::vec(any::<u8>(), 0..300),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_form_is_idempotent(raw in raw_path()) {
+            let once = text(&raw);
+            prop_assert_eq!(&text(&once), &once);
+            let path = CanonicalPath::new(&raw);
+            let again = CanonicalPath::new(&once);
+            prop_assert_eq!(again.form(), path.form());
+            prop_assert_eq!(again.segments(), path.segments());
+            prop_assert!(!again.truncated());
+        }
+
+        #[test]
+        fn text_is_the_segments_joined(raw in raw_path()) {
+            let path = CanonicalPath::new(&raw);
+            let mut joined = Vec::new();
+            for segment in path.segments() {
+                prop_assert!(!segment.is_empty());
+                prop_assert!(!segment.iter().any(|byte| b"/;?#".contains(byte)));
+                joined.push(b'/');
+                joined.extend_from_slice(segment);
+            }
+            match path.form() {
+                Form::Path if joined.is_empty() => prop_assert_eq!(text(&raw), b"/"),
+                Form::Asterisk => prop_assert_eq!(text(&raw), b"*"),
+                _ => prop_assert_eq!(text(&raw), joined),
+            }
+            prop_assert_eq!(path.text_len(), text(&raw).len());
+        }
+    }
+}
