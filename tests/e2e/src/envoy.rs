@@ -138,6 +138,7 @@ impl Envoy {
             .args([OsStr::new("--admin-address-path"), admin_file.as_os_str()])
             .args(["--concurrency", &setup.concurrency.to_string()])
             .args(["--disable-hot-restart", "--log-level", "info"])
+            .args(["--component-log-level", "main:warning,config:warning"])
             .args(["--parent-shutdown-time-s", "1", "--drain-time-s", "1"])
             .args(["--file-flush-interval-msec", "50"])
             .args(&setup.arguments)

@@ -22,6 +22,7 @@ pub mod envoy;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod http2_frames;
 pub mod scrape;
 pub mod upstream;
 pub mod wait;

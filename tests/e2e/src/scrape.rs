@@ -10,6 +10,9 @@ use std::fmt;
 /// The labels of a series, sorted by name.
 pub type Labels = BTreeMap<String, String>;
 
+/// Counts by label values; see [`Scrape::table`].
+pub type Table = BTreeMap<Vec<String>, u64>;
+
 /// One line of a scrape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
@@ -100,6 +103,27 @@ impl Scrape {
             })
             .map(|sample| sample.value)
             .sum()
+    }
+
+    /// The values of a name by the values of these labels, in the order given; panics where a
+    /// series has other labels than these, or a value is no whole number.
+    #[track_caller]
+    pub fn table(&self, name: &str, labels: &[&str]) -> Table {
+        let mut table = Table::new();
+        for sample in self.series(name) {
+            assert_eq!(
+                sample.labels.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+                labels.iter().copied().collect::<BTreeSet<_>>(),
+                "{sample:?} has other labels than {labels:?}"
+            );
+            assert!(
+                sample.value.fract() == 0.0 && (0.0..1e15).contains(&sample.value),
+                "{sample:?} is no count"
+            );
+            let values = labels.iter().map(|label| sample.labels[*label].clone()).collect();
+            table.insert(values, sample.value as u64);
+        }
+        table
     }
 
     /// The distinct values of a label of a name.

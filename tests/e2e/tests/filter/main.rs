@@ -1,3 +1,9 @@
 //! End-to-end tests: the filter in real Envoys, seen from outside (requests in, scrapes out).
 
+mod configuring;
+mod counting;
+mod failing;
 mod harness;
+mod labelling;
+mod support;
+mod updates;
