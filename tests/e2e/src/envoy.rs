@@ -370,35 +370,35 @@ impl Envoy {
 
     /// Stops Envoy and waits for its end.
     pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
-        if !running(&mut self.child) {
-            return;
-        }
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(id) = id {
-            // An error means that it has just ended.
-            let _ = kill_process(id, Signal::TERM);
-        }
-        let ended = poll(STOP, || if running(&mut self.child) { Err(()) } else { Ok(()) });
-        if ended.is_err() {
-            drop(self.child.kill());
-            drop(self.child.wait());
-        }
+        stop_process(&mut self.child);
     }
 }
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        self.end();
+        stop_process(&mut self.child);
         if std::thread::panicking()
             && let Some(directory) = self.directory.take()
         {
             eprintln!("Envoy's files are kept in {}", directory.keep().display());
         }
+    }
+}
+
+/// Ends a process that this one has started: politely, and after a while by force.
+pub(crate) fn stop_process(child: &mut Child) {
+    let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+    if !running(child) {
+        return;
+    }
+    if let Some(id) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // An error means that it has just ended.
+        let _ = kill_process(id, Signal::TERM);
+    }
+    let ended = poll(STOP, || if running(child) { Err(()) } else { Ok(()) });
+    if ended.is_err() {
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

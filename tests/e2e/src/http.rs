@@ -53,7 +53,7 @@ impl Request {
     /// The same, with an order to the [`Upstream`](crate::Upstream) how to answer.
     #[must_use]
     pub fn answer(self, answer: &crate::Answer) -> Self {
-        self.header(crate::upstream::ANSWER_HEADER, answer.to_string())
+        self.header(crate::upstream::ANSWER_HEADER, answer.to_bytes())
     }
 
     /// The bytes of the request in HTTP/1.1.

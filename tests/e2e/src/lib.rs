@@ -23,17 +23,42 @@ pub mod http;
 pub mod http1;
 pub mod http2;
 pub mod http2_frames;
+pub mod prometheus;
 pub mod scrape;
 pub mod upstream;
 pub mod wait;
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 pub use config::{Form, Plugin, Setup, Stats};
 pub use envoy::{Binary, Envoy};
 pub use http::{NoResponse, Request, Response};
+pub use prometheus::Prometheus;
 pub use scrape::Scrape;
 pub use upstream::{Answer, Upstream};
+
+/// Runs the command `route-metrics` with these arguments and this input, and returns what it
+/// prints; panics with its complaints where it fails.
+pub fn command(arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
+    let program = repository().join("dist/route-metrics");
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}; run `make build`", program.display()));
+    let mut stdin = child.stdin.take().expect("standard input is a pipe");
+    // The command prints while it reads, so both ends must move at once.
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("the command can be waited for");
+    let _ = feeder.join();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "route-metrics {arguments:?}: {complaints}");
+    output.stdout
+}
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

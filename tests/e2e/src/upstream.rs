@@ -13,6 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 /// The request header with the order; [`Answer`] writes its value.
 pub const ANSWER_HEADER: &str = "x-answer";
 
@@ -22,7 +24,7 @@ const REMEMBERED: usize = 1000;
 /// What the upstream shall do with a request.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    words: Vec<String>,
+    words: Vec<Vec<u8>>,
 }
 
 impl Answer {
@@ -31,9 +33,14 @@ impl Answer {
         Self::default()
     }
 
-    fn word(mut self, word: String) -> Self {
-        self.words.push(word);
+    fn word(mut self, word: impl Into<Vec<u8>>) -> Self {
+        self.words.push(word.into());
         self
+    }
+
+    /// The value of [`ANSWER_HEADER`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.words.join(&b'|')
     }
 
     /// This response code.
@@ -51,19 +58,19 @@ impl Answer {
     /// The body in chunks of at most 1000 bytes, without `content-length`.
     #[must_use]
     pub fn chunked(self) -> Self {
-        self.word("chunked".to_owned())
+        self.word("chunked")
     }
 
     /// The request's body as the response's.
     #[must_use]
     pub fn echo(self) -> Self {
-        self.word("echo".to_owned())
+        self.word("echo")
     }
 
     /// One more response header; the value must not contain `|`.
     #[must_use]
-    pub fn header(self, name: &str, value: &str) -> Self {
-        self.word(format!("header={name}:{value}"))
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.word([format!("header={name}:").as_bytes(), value.as_ref()].concat())
     }
 
     /// A trailer after a chunked body; the value must not contain `|`.
@@ -81,37 +88,37 @@ impl Answer {
     /// Waits until [`Upstream::release`], then answers.
     #[must_use]
     pub fn hold(self) -> Self {
-        self.word("hold".to_owned())
+        self.word("hold")
     }
 
     /// Never answers; the connection stays open.
     #[must_use]
     pub fn never(self) -> Self {
-        self.word("never".to_owned())
+        self.word("never")
     }
 
     /// Closes the connection without an answer.
     #[must_use]
     pub fn close(self) -> Self {
-        self.word("close".to_owned())
+        self.word("close")
     }
 
     /// Resets the connection without an answer.
     #[must_use]
     pub fn reset(self) -> Self {
-        self.word("reset".to_owned())
+        self.word("reset")
     }
 
     /// Resets the connection in the middle of the body (which needs a size).
     #[must_use]
     pub fn cut(self) -> Self {
-        self.word("cut".to_owned())
+        self.word("cut")
     }
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words.join("|"))
+        f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
     }
 }
 
@@ -210,10 +217,16 @@ impl Drop for Upstream {
     }
 }
 
-/// An address on which nobody listens: connections to it are refused.
+/// An address on which nobody listens: connections to it are refused. Nobody else can take it
+/// before the process ends.
 pub fn refusing_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-    listener.local_addr().expect("a bound socket has an address")
+    static BOUND: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+    // Bound but not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port on loopback");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+    lock(&BOUND).push(socket);
+    address.expect("a bound socket has an address")
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {

@@ -4,6 +4,8 @@ mod configuring;
 mod counting;
 mod failing;
 mod harness;
+mod hostile;
 mod labelling;
+mod limits;
 mod support;
 mod updates;
