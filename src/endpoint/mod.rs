@@ -3,3 +3,5 @@
 mod path;
 
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
+mod stub;
+pub use stub::*;
