@@ -1,0 +1,356 @@
+//! From the bytes that Envoy hands over to a [`Config`], or every structural mistake in them.
+//!
+//! Envoy hands over a `StringValue` and a `BytesValue` as they are, and a `Struct` as serialized
+//! protobuf (google/protobuf/struct.proto), whatever its documentation says of JSON.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use prost::Message;
+use prost_types::value::Kind;
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value, json};
+use serde_path_to_error::Segment;
+
+use super::{Config, Mistakes};
+
+/// The most mistakes that are looked for; a file with more is not a configuration.
+const MAX_MISTAKES: usize = 100;
+
+/// The configuration in `bytes`: JSON text, a serialized `google.protobuf.Struct`, or nothing.
+///
+/// # Errors
+/// All mistakes of structure: not JSON, duplicate keys, unknown keys, wrong types, unknown words.
+pub fn parse(bytes: &[u8]) -> Result<Config, Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let Some(document) = document(bytes, &mut mistakes) else { return Err(mistakes) };
+    let config = structure(document, &mut mistakes);
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(mistakes),
+    }
+}
+
+fn document(bytes: &[u8], mistakes: &mut Mistakes) -> Option<Value> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Some(Value::Object(Map::new()));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let strict = Strict { path: String::new(), duplicates: mistakes };
+    let error =
+        match strict.deserialize(&mut deserializer).and_then(|v| deserializer.end().map(|()| v)) {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+    // The first byte of a serialized Struct is the tag of its only field, which is also a newline.
+    if bytes.first() == Some(&0x0a)
+        && let Ok(message) = prost_types::Struct::decode(bytes)
+    {
+        return Some(from_struct(message));
+    }
+    mistakes.add("configuration", format!("not JSON: {error}"));
+    None
+}
+
+fn from_struct(message: prost_types::Struct) -> Value {
+    Value::Object(message.fields.into_iter().map(|(key, value)| (key, from_value(value))).collect())
+}
+
+fn from_value(value: prost_types::Value) -> Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(flag)) => Value::Bool(flag),
+        Some(Kind::StringValue(text)) => Value::String(text),
+        Some(Kind::StructValue(message)) => from_struct(message),
+        Some(Kind::ListValue(list)) => {
+            Value::Array(list.values.into_iter().map(from_value).collect())
+        }
+        Some(Kind::NumberValue(number)) => from_number(number),
+    }
+}
+
+/// A Struct has only doubles: what is a whole number in one must count as one.
+fn from_number(number: f64) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+        let whole = number as i64;
+        return Value::from(whole);
+    }
+    Number::from_f64(number).map_or(Value::Null, Value::Number)
+}
+
+/// Reads any JSON value, noting keys that stand twice in one object.
+struct Strict<'a> {
+    path: String,
+    duplicates: &'a mut Mistakes,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        loop {
+            let path = format!("{}[{}]", self.path, list.len());
+            match access.next_element_seed(Strict { path, duplicates: &mut *self.duplicates })? {
+                Some(value) => list.push(value),
+                None => return Ok(Value::Array(list)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        let mut seen = HashSet::new();
+        while let Some(key) = access.next_key::<String>()? {
+            let path = join(&self.path, &key);
+            if !seen.insert(key.clone()) {
+                self.duplicates.add(path.clone(), "stands twice in the same object; keep one");
+            }
+            let value =
+                access.next_value_seed(Strict { path, duplicates: &mut *self.duplicates })?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// The path of a key below `parent`: joined by a dot where the key is a word, else in brackets.
+pub fn join(parent: &str, key: &str) -> String {
+    let word =
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    match (parent.is_empty(), word) {
+        (true, true) => key.to_owned(),
+        (false, true) => format!("{parent}.{key}"),
+        (_, false) => format!("{parent}[{key:?}]"),
+    }
+}
+
+/// Reads the document as a configuration. Serde stops at the first mistake; so what is wrong is
+/// noted and taken out, and the rest is read again, until nothing is wrong.
+fn structure(mut document: Value, mistakes: &mut Mistakes) -> Option<Config> {
+    if !document.is_object() {
+        mistakes.add("configuration", format!("{}, expected an object", kind(&document)));
+        return None;
+    }
+    let mut mended: Vec<String> = Vec::new();
+    while mistakes.len() < MAX_MISTAKES {
+        let error = match serde_path_to_error::deserialize::<_, Config>(&document) {
+            Ok(config) => return Some(config),
+            Err(error) => error,
+        };
+        let segments: Vec<Segment> = error.path().iter().cloned().collect();
+        let message = error.into_inner().to_string();
+        let tries = mended.len();
+        let (path, removed) = remove(&mut document, &segments, &message, &mended);
+        // What was taken out may now be missing, and what was put in its place may not fit either.
+        let missing = quoted(&message, "missing field `").map(|field| join(&path, field));
+        let known =
+            |path: &String| mended.iter().any(|m| path == m || path.starts_with(&format!("{m}.")));
+        if !known(&path) && !missing.is_some_and(|field| known(&field)) {
+            mistakes.add(path.clone(), message);
+        }
+        mended.push(path);
+        if !removed || tries > 10 * MAX_MISTAKES {
+            return None;
+        }
+    }
+    mistakes.add("configuration", "the rest of the mistakes is not shown");
+    None
+}
+
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    message.strip_prefix(before)?.split('`').next()
+}
+
+/// Stands in for a list element that was wrong: one of these is right wherever a list may be.
+fn stand_in(tries: usize) -> Value {
+    match tries {
+        0 => json!(""),
+        1 => json!(0),
+        2 => json!({"regex": "", "endpoint": ""}),
+        _ => json!({"name": "", "type": "counter"}),
+    }
+}
+
+/// Takes the node at the path out of the document, or the field that the message names as unknown
+/// there. Gives the node's path, and whether something was taken out.
+fn remove(
+    document: &mut Value,
+    segments: &[Segment],
+    message: &str,
+    mended: &[String],
+) -> (String, bool) {
+    let mut path = String::new();
+    let mut parent = document;
+    let mut rest = segments;
+    // A missing field is reported at the object that lacks it, an unknown one at the object or at
+    // the field itself, depending on how far serde got.
+    let unknown = quoted(message, "unknown field `");
+    while let [head, tail @ ..] = rest {
+        if tail.is_empty() && (unknown.is_none() || names(head, unknown)) {
+            break;
+        }
+        let next = match (head, &mut *parent) {
+            (Segment::Map { key }, Value::Object(map)) => {
+                path = join(&path, key);
+                map.get_mut(key)
+            }
+            (Segment::Seq { index }, Value::Array(list)) => {
+                path = format!("{path}[{index}]");
+                list.get_mut(*index)
+            }
+            _ => return (path, false),
+        };
+        let Some(next) = next else { return (path, false) };
+        parent = next;
+        rest = tail;
+    }
+    match (rest, unknown, parent) {
+        ([Segment::Map { key }, ..], _, Value::Object(map)) => {
+            (join(&path, key), map.remove(key).is_some())
+        }
+        ([], Some(field), Value::Object(map)) => (join(&path, field), map.remove(field).is_some()),
+        ([Segment::Seq { index }, ..], _, Value::Array(list)) => {
+            // Taking it out would shift its neighbours' indexes.
+            let path = format!("{path}[{index}]");
+            let tries = mended.iter().filter(|m| **m == path).count();
+            let element = list.get_mut(*index).map(|element| *element = stand_in(tries));
+            (path, element.is_some())
+        }
+        _ => (path, false),
+    }
+}
+
+fn names(segment: &Segment, field: Option<&str>) -> bool {
+    matches!((segment, field), (Segment::Map { key }, Some(field)) if key == field)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        match parse(text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn nothing_means_the_defaults() {
+        for text in ["", " \n", "{}", "\n{}"] {
+            let config = parse(text.as_bytes()).unwrap();
+            assert!(config.enabled && config.limits.max_values_per_label == 100, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_structural_mistake_is_named_by_its_path() {
+        let found = mistakes(
+            r#"{"enabled": "yes", "namspace": "x", "metrics": {"requests_total": {"labels": "a", "x": 1}},
+               "labels": {"t": {"name": "x"}, "u": {"from": "cookie"}},
+               "endpoint": {"templates": ["/a", 1], "inference": "magic"}, "limits": {"max_values_per_label": -1},
+               "endpoint": {"exclude": ["/a", {}, "/b", 7], "rules": [4, {"regex": "x"}], "ignore_statuses": ["404"]},
+               "custom_metrics": [{"name": "x", "type": "summary"}, 5]}"#,
+        );
+        for part in [
+            "endpoint: stands twice",
+            "enabled: invalid type: string \"yes\", expected a boolean",
+            "namspace: unknown field `namspace`, expected one of `enabled`",
+            "metrics.requests_total.labels: invalid type: string \"a\", expected a sequence",
+            "metrics.requests_total.x: unknown field `x`",
+            "labels.t: missing field `from`",
+            "labels.u.from: unknown variant `cookie`, expected one of `method`",
+            "endpoint.exclude[1]: invalid type: map, expected a string",
+            "endpoint.exclude[3]: invalid type: integer `7`, expected a string",
+            "endpoint.rules[0]: invalid type: integer `4`, expected struct Rule",
+            "endpoint.rules[1]: missing field `endpoint`",
+            "endpoint.ignore_statuses[0]: invalid type: string \"404\", expected u16",
+            "custom_metrics[0].type: unknown variant `summary`, expected one of `counter`",
+            "custom_metrics[1]: invalid type: integer `5`, expected struct CustomMetric",
+            "limits.max_values_per_label: invalid value: integer `-1`, expected u32",
+        ] {
+            assert!(found.iter().any(|f| f.starts_with(part)), "{part} is not in {found:#?}");
+        }
+        assert_eq!(found.len(), 15, "{found:#?}");
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for (text, part) in [
+            ("[]", "a list, expected an object"),
+            ("{", "not JSON: EOF"),
+            ("{} x", "not JSON: trailing characters"),
+            ("\u{0}\u{1}", "not JSON"),
+            ("\n\u{7f}", "not JSON"),
+        ] {
+            let found = mistakes(text);
+            assert!(found.len() == 1 && found[0].contains(part), "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_protobuf_struct_is_read_like_json() {
+        let string = |text: &str| prost_types::Value { kind: Some(Kind::StringValue(text.into())) };
+        let number = prost_types::Value { kind: Some(Kind::NumberValue(50.0)) };
+        let object = |fields: Vec<(&str, prost_types::Value)>| prost_types::Struct {
+            fields: fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+        };
+        let limits = prost_types::Value {
+            kind: Some(Kind::StructValue(object(vec![("max_values_per_label", number)]))),
+        };
+        let message = object(vec![("namespace", string("django")), ("limits", limits)]);
+        let config = parse(&message.encode_to_vec()).unwrap();
+        assert_eq!(config.namespace, "django");
+        assert_eq!(config.limits.max_values_per_label, 50);
+    }
+}
