@@ -8,6 +8,8 @@ mod abi;
 pub mod active;
 pub mod config;
 pub mod endpoint;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod envoy_config;
 pub mod filter;
 pub mod flags;
 pub mod grpc;
@@ -16,6 +18,8 @@ pub mod labels;
 pub mod limits;
 pub mod method;
 pub mod plan;
+#[cfg(not(target_os = "wasi"))]
+pub mod recorder;
 pub mod registry;
 pub mod request;
 pub mod sampling;
