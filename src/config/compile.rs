@@ -206,10 +206,7 @@ impl Compiler<'_> {
     }
 
     fn full_name(&self, name: &str) -> String {
-        match self.config.namespace.as_str() {
-            "" => name.to_owned(),
-            namespace => format!("{namespace}_{name}"),
-        }
+        self.config.full_name(name)
     }
 
     /// The names that `labels` defines.
