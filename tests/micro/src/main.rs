@@ -5,6 +5,7 @@
 //! as Wasm (`wasm32-wasip1`).
 
 mod alloc;
+mod inference;
 mod traffic;
 
 use std::hint::black_box;
@@ -123,4 +124,6 @@ fn main() {
             case.endpoints.heap_bytes() / 1000,
         );
     }
+    println!();
+    inference::run();
 }
