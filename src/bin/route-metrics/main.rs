@@ -4,7 +4,11 @@
 mod bootstrap;
 mod check;
 mod envoy;
+mod explain;
 mod input;
+mod label;
+mod labeller;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -27,6 +31,9 @@ enum Command {
     Check(check::Arguments),
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
+    Explain(explain::Arguments),
+    Schema(schema::Arguments),
+    Label(label::Arguments),
 }
 
 /// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
@@ -37,6 +44,9 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Label(arguments) => label::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
