@@ -22,6 +22,17 @@ const RESERVED: [&str; 2] = [OTHER, UNMATCHED];
 const AFTER: [&[u8]; 5] = [b"cache", b"component", b"tag", b"wasm_filter", b"rbac"];
 const BEFORE: [&[u8]; 2] = [b"istio_dry_run_", b"shadow_"];
 
+/// Appends a value that came from outside to `out`, as [`encode`] does, and so that it cannot pass
+/// for one of the filter's own words.
+pub fn encode_foreign(value: &[u8], max: usize, out: &mut String) {
+    if RESERVED.iter().any(|word| word.as_bytes() == value) {
+        out.push_str("%5F");
+        encode(value.get(1..).unwrap_or_default(), max.saturating_sub(3), out);
+    } else {
+        encode(value, max, out);
+    }
+}
+
 /// Appends `value` to `out` as a label value: printable ASCII, at most `max` characters.
 ///
 /// Everything else is percent-encoded byte by byte, and so is a dot that Envoy's or Istio's tag
@@ -30,12 +41,10 @@ const BEFORE: [&[u8]; 2] = [b"istio_dry_run_", b"shadow_"];
 /// unchanged; encoding is idempotent.
 pub fn encode(value: &[u8], max: usize, out: &mut String) {
     let start = out.len();
-    let reserved = RESERVED.iter().any(|word| word.as_bytes() == value);
     for (index, &byte) in value.iter().enumerate() {
         let (before, rest) = value.split_at(index);
         let plain = match byte {
             b'.' => dot_is_safe(before, rest.get(1..).unwrap_or_default()),
-            b'_' if reserved && index == 0 => false,
             b' '..=b'~' => true,
             _ => false,
         };
@@ -149,10 +158,19 @@ mod tests {
             (b"end.", "end%2E"),
             (b"/x/cache.foo.bar", "/x/cache%2Efoo.bar"),
             (b"a.shadow_denied", "a%2Eshadow_denied"),
-            (b"_OTHER", "%5FOTHER"),
-            (b"_OTHERS", "_OTHERS"),
         ] {
             assert_eq!(encoded(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn foreign_values_do_not_pass_for_own_words() {
+        for (value, expected) in
+            [(&b"_OTHER"[..], "%5FOTHER"), (b"_UNMATCHED", "%5FUNMATCHED"), (b"_OTHERS", "_OTHERS")]
+        {
+            let mut out = String::new();
+            encode_foreign(value, 120, &mut out);
+            assert_eq!(out, expected);
         }
     }
 

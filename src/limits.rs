@@ -179,6 +179,11 @@ impl Values {
         self.reserved.get(id as usize).copied().unwrap_or(false)
     }
 
+    /// How many values configuration named.
+    pub fn reserved_len(&self) -> usize {
+        self.reserved.iter().filter(|reserved| **reserved).count()
+    }
+
     /// How many values there are, as far as this VM knows.
     pub fn len(&self) -> usize {
         self.texts.len()

@@ -27,6 +27,11 @@ impl Mistakes {
         self.0.push(Mistake { path: path.into(), message: message.into() });
     }
 
+    /// Adds those of another list behind its own.
+    pub fn extend(&mut self, more: Mistakes) {
+        self.0.extend(more.0);
+    }
+
     /// Whether none was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,0 +1,480 @@
+//! The life of a request, from its headers to its record.
+//!
+//! [`Filter`] is one VM's filter: it is told of configurations, of request headers and of the end
+//! of streams, in this order, and it is told about once a second to flush. At the headers it
+//! decides whether the request is in the sample, and keeps what the client sent. Everything else
+//! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
+//! that never had headers (a malformed request) is only seen at its end, and counts all the same.
+
+use std::hash::Hasher;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use siphasher::sip::SipHasher24;
+
+use crate::active::Active;
+use crate::config::{self, Capacity, DurationUnit};
+use crate::endpoint::{CanonicalPath, Decided, Knowledge, Learners, decide};
+use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
+use crate::labels::UNMATCHED;
+use crate::limits::{Append, SharedList};
+use crate::plan::{Measure, Plan, SourcePlan};
+use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
+use crate::request::{Kept, Outcome, Pool};
+use crate::sampling::Random;
+use crate::value::{self, Facts};
+
+/// A flush is not worth its while sooner after the last one, in nanoseconds.
+const FLUSH_NS: u64 = 900_000_000;
+/// A configuration that was not told to flush for so many flushes of others is gone: the host
+/// tells live ones once a second, and does not say when one ends unless it says so of every
+/// stream, too.
+const GONE_FLUSHES: u64 = 120;
+
+/// The environment variable with the secret from which the key of hashed values is made.
+pub const HASH_KEY: &str = "METRICS_HASH_KEY";
+
+/// One VM's filter.
+pub struct Filter<H> {
+    host: H,
+    registry: Registry,
+    active: Active,
+    random: Random,
+    learners: Learners,
+    learned: SharedList,
+    roots: HashMap<u32, Root>,
+    streams: HashMap<u32, Stream>,
+    pool: Pool,
+    outcome: Outcome,
+    scratch: Scratch,
+    flushes: u64,
+    flushed_ns: u64,
+}
+
+/// Buffers that live longer than one request.
+#[derive(Default)]
+struct Scratch {
+    endpoint: Vec<u8>,
+    ids: Vec<Option<ValueId>>,
+    value: value::Buffers,
+}
+
+/// One configuration: a root context of the host.
+struct Root {
+    plan: Rc<Plan>,
+    /// The lists of values of the plan's labels.
+    values: Vec<usize>,
+    /// The families of the plan's metrics.
+    families: Vec<usize>,
+    /// For each label, the ids of the configured endpoints where they stand in it as they are.
+    endpoint_ids: Vec<Vec<ValueId>>,
+    gauge: Option<usize>,
+    decisions: Decisions,
+    hash_key: [u8; 16],
+    last_flush: u64,
+}
+
+/// `route_metrics_requests_total` by decision.
+#[derive(Clone, Copy, Default)]
+struct Decisions {
+    recorded: Handle,
+    sampled_out: Handle,
+    excluded: Handle,
+}
+
+/// A request between its headers and its end.
+struct Stream {
+    root: u32,
+    phase: Phase,
+    gauge: Option<usize>,
+}
+
+enum Phase {
+    /// No headers yet.
+    New,
+    /// Not in the sample, and nothing can bring it back.
+    SampledOut,
+    /// Looked at.
+    Kept { kept: Kept, started_ns: Option<u64>, in_sample: bool },
+}
+
+impl<H: Host> Filter<H> {
+    /// A filter without configuration. The seed is for sampling; it should differ between VMs.
+    pub fn new(host: H, seed: u64) -> Self {
+        Self {
+            host,
+            registry: Registry::default(),
+            active: Active::default(),
+            random: Random::new(seed),
+            learners: Learners::default(),
+            learned: SharedList::new("route-metrics/learned".to_owned()),
+            roots: HashMap::new(),
+            streams: HashMap::new(),
+            pool: Pool::default(),
+            outcome: Outcome::default(),
+            scratch: Scratch::default(),
+            flushes: 0,
+            flushed_ns: 0,
+        }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// How many streams are open, by what this VM was told.
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// A configuration has come for a root context. False where it is refused, with every mistake
+    /// in the host's log; nothing is defined then.
+    pub fn configure(
+        &mut self,
+        root: u32,
+        bytes: &[u8],
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> bool {
+        let plan = config::load(bytes, &variable, Capacity::Checked);
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(mistakes) => {
+                for mistake in mistakes.iter() {
+                    self.host.log(LogLevel::Error, &format!("configuration: {mistake}"));
+                }
+                return false;
+            }
+        };
+        let hash_key = self.hash_key(&variable);
+        let root_state = self.resolve(Rc::new(plan), hash_key);
+        self.roots.insert(root, root_state);
+        self.exchange();
+        true
+    }
+
+    /// The key of hashed label values: made of [`HASH_KEY`] where it is set, so that all proxies of
+    /// a fleet agree, else a random one that the workers of this process share.
+    fn hash_key(&mut self, variable: &impl Fn(&str) -> Option<String>) -> [u8; 16] {
+        const SHARED: &str = "route-metrics/hash-key";
+        let mut key = [0; 16];
+        if let Some(text) = variable(HASH_KEY).filter(|text| !text.is_empty()) {
+            for (half, chunk) in key.chunks_exact_mut(8).enumerate() {
+                let mut hasher = SipHasher24::new_with_keys(half as u64, 0);
+                hasher.write(text.as_bytes());
+                chunk.copy_from_slice(&hasher.finish().to_le_bytes());
+            }
+            return key;
+        }
+        for chunk in key.chunks_exact_mut(8) {
+            chunk.copy_from_slice(&self.random.next_u64().to_le_bytes());
+        }
+        self.host.shared_set(SHARED, &key, CREATE_ONLY);
+        let mut shared = Vec::new();
+        self.host.shared_get(SHARED, &mut shared);
+        shared.try_into().unwrap_or(key)
+    }
+
+    /// Defines what a plan needs.
+    fn resolve(&mut self, plan: Rc<Plan>, hash_key: [u8; 16]) -> Root {
+        let (host, registry) = (&self.host, &mut self.registry);
+        let mut values = Vec::new();
+        let mut endpoint_ids = Vec::new();
+        for label in &plan.labels {
+            let list = registry.values(host, &label.values, label.max_values);
+            let plain = label.choice.listed.is_none() && !label.hash;
+            let mut ids = Vec::new();
+            if label.source == SourcePlan::Endpoint && plain {
+                registry.reserve(host, list, UNMATCHED);
+                for endpoint in plan.endpoints.labels() {
+                    let text = value::encoded(endpoint, plan.max_value_length);
+                    ids.push(registry.reserve(host, list, &text));
+                }
+            }
+            if label.choice.listed.is_some() {
+                for fixed in label.choice.fixed_values() {
+                    let text = value::encoded(fixed, plan.max_value_length);
+                    registry.reserve(host, list, &text);
+                }
+            }
+            values.push(list);
+            endpoint_ids.push(ids);
+        }
+        let mut families = Vec::new();
+        for metric in plan.metrics.iter().filter(|_| plan.enabled) {
+            let labels = metric.labels.iter().filter_map(|&place| {
+                let label = plan.labels.get(place)?;
+                Some((label.name.as_str(), *values.get(place)?, label.source.is_closed()))
+            });
+            let definition = Definition {
+                name: &metric.name,
+                kind: metric.kind,
+                labels: labels.collect(),
+                max_series: metric.max_series,
+            };
+            families.push(registry.family(host, &definition));
+        }
+        let active = plan.active.as_deref().filter(|_| plan.enabled);
+        let gauge = active.map(|name| self.active.gauge(host, registry, name));
+        let decision = |registry: &mut Registry, decision: &str| {
+            let labels = [("decision", decision)];
+            registry.own(host, MetricKind::Counter, "route_metrics_requests_total", &labels)
+        };
+        let decisions = Decisions {
+            recorded: decision(registry, "recorded"),
+            sampled_out: decision(registry, "sampled_out"),
+            excluded: decision(registry, "excluded"),
+        };
+        let gauge_of = MetricKind::Gauge;
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        registry.own(host, gauge_of, "route_metrics_build_info", &version).record(host, 1);
+        registry
+            .own(host, gauge_of, "route_metrics_sample_rate_ppm", &[])
+            .record(host, plan.sampling.rate.ppm());
+        let last_flush = self.flushes;
+        Root { plan, values, families, endpoint_ids, gauge, decisions, hash_key, last_flush }
+    }
+
+    /// A stream was created for a root context.
+    pub fn create(&mut self, stream: u32, root: u32) {
+        self.streams.insert(stream, Stream { root, phase: Phase::New, gauge: None });
+    }
+
+    /// The request's headers are there.
+    pub fn request_headers(&mut self, stream: u32) {
+        let Some(state) = self.streams.get_mut(&stream) else { return };
+        let Some(root) = self.roots.get(&state.root) else { return };
+        let plan = &*root.plan;
+        if !plan.enabled || !matches!(state.phase, Phase::New) {
+            return;
+        }
+        if let Some(gauge) = root.gauge {
+            self.active.raise(gauge);
+            state.gauge = Some(gauge);
+        }
+        state.phase = begin(&self.host, plan, &mut self.random, &mut self.pool, true);
+        if plan.export {
+            self.export(stream);
+        }
+    }
+
+    /// Sets the endpoint, as far as it is known before the response, as filter state.
+    fn export(&mut self, stream: u32) {
+        let Self { host, roots, streams, pool, scratch, learners, .. } = self;
+        let Some(state) = streams.get(&stream) else { return };
+        let Some(root) = roots.get(&state.root) else { return };
+        // Access logs and traces have a sampling of their own, so this one does not count here.
+        let mut unsampled = None;
+        let kept = match &state.phase {
+            Phase::Kept { kept, .. } => kept,
+            _ => {
+                let kept = unsampled.insert(pool.take());
+                kept.fill(host, &[]);
+                kept
+            }
+        };
+        let path = CanonicalPath::new(kept.path());
+        let known = decide(
+            &root.plan,
+            kept.method(),
+            &path,
+            Knowledge::Unfinished,
+            learners,
+            |out| host.property(Property::RouteName, out),
+            &mut scratch.endpoint,
+        );
+        if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
+            let text = scratch.value.encode(text, root.plan.max_value_length);
+            host.set_filter_state("endpoint", text.as_bytes());
+        }
+        if let Some(kept) = unsampled {
+            pool.give(kept);
+        }
+    }
+
+    /// The stream has ended. What it was is recorded.
+    pub fn end(&mut self, stream: u32) {
+        let Some(state) = self.streams.remove(&stream) else { return };
+        if let Some(gauge) = state.gauge {
+            self.active.lower(gauge);
+        }
+        let Some(root) = self.roots.get(&state.root) else { return };
+        if !root.plan.enabled {
+            return;
+        }
+        let (plan, decisions) = (Rc::clone(&root.plan), root.decisions);
+        let phase = match state.phase {
+            // There were no request headers, or other filters have answered before this one.
+            Phase::New => begin(&self.host, &plan, &mut self.random, &mut self.pool, false),
+            phase => phase,
+        };
+        let decision = match phase {
+            Phase::Kept { kept, started_ns, in_sample } => {
+                let decision = self.finish(state.root, &plan, &kept, started_ns, in_sample);
+                self.pool.give(kept);
+                match decision {
+                    Decision::Recorded => decisions.recorded,
+                    Decision::SampledOut => decisions.sampled_out,
+                    Decision::Excluded => decisions.excluded,
+                }
+            }
+            Phase::New | Phase::SampledOut => decisions.sampled_out,
+        };
+        decision.add(&self.host, 1);
+    }
+
+    fn finish(
+        &mut self,
+        root: u32,
+        plan: &Plan,
+        kept: &Kept,
+        started_ns: Option<u64>,
+        in_sample: bool,
+    ) -> Decision {
+        let Some(root) = self.roots.get(&root) else { return Decision::SampledOut };
+        let Self { host, registry, random, outcome, scratch, learners, .. } = self;
+        outcome.reset();
+        let code = outcome.code(host);
+        let path = CanonicalPath::new(kept.path());
+        let endpoint = decide(
+            plan,
+            kept.method(),
+            &path,
+            Knowledge::Answered(code),
+            learners,
+            |out| host.property(Property::RouteName, out),
+            &mut scratch.endpoint,
+        );
+        let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
+            return Decision::Excluded;
+        };
+        let duration_ns = match started_ns {
+            Some(started) => host.now_ns().saturating_sub(started),
+            None => host.number(Property::RequestDuration, &mut Vec::new()).unwrap_or(0),
+        };
+        let sampling = &plan.sampling;
+        let always = sampling.has_always()
+            && (sampling.statuses.contains(code)
+                || sampling.slower_than_ns.is_some_and(|bound| duration_ns > bound)
+                || sampling.endpoints.iter().any(|e| e.as_bytes() == endpoint_text));
+        if !always && !in_sample {
+            return Decision::SampledOut;
+        }
+        let weight = if always { 1 } else { sampling.rate.weight(random) };
+        let mut facts = Facts {
+            plan,
+            hash_key: &root.hash_key,
+            kept,
+            path: &path,
+            endpoint: endpoint_text,
+            outcome,
+        };
+        scratch.ids.clear();
+        scratch.ids.resize(plan.labels.len(), None);
+        for (metric, &family) in plan.metrics.iter().zip(&root.families) {
+            let amount = match metric.measure {
+                Measure::Requests => Amount::Add(weight),
+                Measure::Exceptions => {
+                    if !facts.is_exception(host, &mut scratch.value) {
+                        continue;
+                    }
+                    Amount::Add(weight)
+                }
+                _ if !in_sample => continue,
+                Measure::Duration(unit) => Amount::Record(match unit {
+                    DurationUnit::Microseconds => duration_ns / 1_000,
+                    DurationUnit::Milliseconds => duration_ns / 1_000_000,
+                }),
+                Measure::RequestSize => Amount::Record(facts.outcome.request_size(host)),
+                Measure::ResponseSize => Amount::Record(facts.outcome.response_size(host)),
+            };
+            let mut ids = [ValueId { id: 0, folded: false }; crate::limits::MAX_LABELS];
+            for (to, &place) in ids.iter_mut().zip(&metric.labels) {
+                let Some(slot) = scratch.ids.get_mut(place) else { continue };
+                *to = match *slot {
+                    Some(id) => id,
+                    None => {
+                        let configured = match endpoint {
+                            Decided::Configured(index) => {
+                                root.endpoint_ids.get(place).and_then(|ids| ids.get(index))
+                            }
+                            _ => None,
+                        };
+                        let id = configured.copied().unwrap_or_else(|| {
+                            let list = root.values.get(place).copied().unwrap_or(usize::MAX);
+                            match plan.labels.get(place) {
+                                Some(label) => {
+                                    let text = facts.value(host, label, &mut scratch.value);
+                                    registry.value(host, list, text)
+                                }
+                                None => ValueId { id: 0, folded: true },
+                            }
+                        });
+                        *slot = Some(id);
+                        id
+                    }
+                };
+            }
+            let ids = ids.get(..metric.labels.len()).unwrap_or_default();
+            registry.record(host, family, ids, amount);
+        }
+        Decision::Recorded
+    }
+
+    /// About a second has passed: gauges are told, what was learned is exchanged, and
+    /// configurations that are gone are forgotten.
+    pub fn tick(&mut self, root: u32) {
+        if let Some(root) = self.roots.get_mut(&root) {
+            root.last_flush = self.flushes;
+        }
+        let now = self.host.now_ns();
+        if self.flushed_ns != 0 && now.saturating_sub(self.flushed_ns) < FLUSH_NS {
+            return;
+        }
+        self.flushed_ns = now;
+        self.flushes += 1;
+        let gone = self.flushes.saturating_sub(GONE_FLUSHES);
+        self.roots.retain(|_, root| root.last_flush >= gone);
+        self.active.flush(&self.host, &mut self.registry);
+        self.exchange();
+    }
+
+    /// Tells the other workers what this one has learned, and takes in what they have.
+    fn exchange(&mut self) {
+        let Self { host, learners, learned, .. } = self;
+        let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
+        let merge = |entry: &[u8]| {
+            adaptive.borrow_mut().merge(entry);
+        };
+        learned.sync(host, merge);
+        loop {
+            let news = adaptive.borrow_mut().take_news();
+            let Some(news) = news else { return };
+            while learned.append(host, &news, merge) == Append::Moved {}
+            learned.sync(host, merge);
+        }
+    }
+}
+
+/// What became of a request.
+enum Decision {
+    Recorded,
+    SampledOut,
+    Excluded,
+}
+
+/// The sampling decision, and what is kept of a request that may be recorded.
+fn begin(host: &impl Host, plan: &Plan, random: &mut Random, pool: &mut Pool, live: bool) -> Phase {
+    let sampling = &plan.sampling;
+    if sampling.rate.is_none() {
+        return Phase::SampledOut;
+    }
+    let in_sample = sampling.rate.draw(random);
+    if !in_sample && !sampling.has_always() {
+        return Phase::SampledOut;
+    }
+    let started_ns = live.then(|| host.now_ns());
+    let mut kept = pool.take();
+    kept.fill(host, &plan.request_headers);
+    Phase::Kept { kept, started_ns, in_sample }
+}

@@ -1,0 +1,190 @@
+//! What the filter runs on: a checked configuration, resolved to indexes.
+//!
+//! A plan is made once per configuration ([`crate::config::compile`]) and does not change. Labels
+//! are computed once per request and shared by the metrics that name them, so they stand in one
+//! list, and metrics refer to them by index.
+
+use std::collections::BTreeMap;
+
+use crate::config::{DurationUnit, InferenceMode};
+use crate::endpoint::Endpoints;
+use crate::host::MetricKind;
+use crate::sampling::{Rate, Statuses};
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Plan {
+    /// When false, nothing is recorded.
+    pub enabled: bool,
+    /// The full name of the gauge of open requests.
+    pub active: Option<String>,
+    /// Every label that some metric has.
+    pub labels: Vec<LabelPlan>,
+    /// Every other metric.
+    pub metrics: Vec<MetricPlan>,
+    /// The request headers to keep from the time when they arrive, lower case.
+    pub request_headers: Vec<String>,
+    /// The response header that names an exception.
+    pub exception_header: Option<String>,
+    /// The configured endpoints.
+    pub endpoints: Endpoints,
+    /// What happens to other paths.
+    pub inference: InferenceMode,
+    /// An inferred endpoint with one of these is unmatched.
+    pub ignore_statuses: Statuses,
+    /// Whether Envoy's route name is an endpoint.
+    pub route_name: bool,
+    /// Whether the endpoint becomes filter state.
+    pub export: bool,
+    /// Which requests are recorded.
+    pub sampling: SamplingPlan,
+    /// Characters of a label value.
+    pub max_value_length: usize,
+}
+
+/// Which requests are recorded.
+#[derive(Debug)]
+pub struct SamplingPlan {
+    /// The share of the uniform sample.
+    pub rate: Rate,
+    /// Codes that are always kept.
+    pub statuses: Statuses,
+    /// Endpoints that are always kept.
+    pub endpoints: Vec<String>,
+    /// Requests that took longer, in nanoseconds, are always kept.
+    pub slower_than_ns: Option<u64>,
+}
+
+impl SamplingPlan {
+    /// Whether a request outside the sample may still be kept.
+    pub fn has_always(&self) -> bool {
+        !self.statuses.is_empty() || !self.endpoints.is_empty() || self.slower_than_ns.is_some()
+    }
+}
+
+/// A label of a metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelPlan {
+    /// Its name in the scrape.
+    pub name: String,
+    /// The name of the list of its values; labels with the same list share a budget.
+    pub values: String,
+    /// The source of the value.
+    pub source: SourcePlan,
+    /// What becomes of the source's value.
+    pub choice: Choice,
+    /// Whether the value is replaced by a keyed hash.
+    pub hash: bool,
+    /// How many values there may be.
+    pub max_values: usize,
+}
+
+/// What becomes of a source's value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// From what was found to what is recorded: `map`, and `allow` as a map of each to itself.
+    /// `None`: everything stays.
+    pub listed: Option<BTreeMap<String, String>>,
+    /// For an absent value.
+    pub absent: String,
+    /// For an unlisted value.
+    pub unlisted: String,
+}
+
+impl Choice {
+    /// Every value that can come out, where that is known beforehand.
+    pub fn fixed_values(&self) -> impl Iterator<Item = &str> {
+        self.listed
+            .iter()
+            .flat_map(BTreeMap::values)
+            .chain([&self.absent, &self.unlisted])
+            .map(String::as_str)
+    }
+}
+
+/// Where a label's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourcePlan {
+    /// The method.
+    Method,
+    /// The endpoint.
+    Endpoint,
+    /// The code.
+    Status,
+    /// The class of the code.
+    StatusClass,
+    /// What went wrong.
+    ExceptionType,
+    /// Envoy's route.
+    RouteName,
+    /// Envoy's cluster.
+    ClusterName,
+    /// Envoy's virtual host.
+    VirtualHost,
+    /// The protocol.
+    Protocol,
+    /// The gRPC service.
+    GrpcService,
+    /// The gRPC method.
+    GrpcMethod,
+    /// The gRPC status.
+    GrpcStatus,
+    /// Envoy's response flags.
+    ResponseFlags,
+    /// A request header, by its place in [`Plan::request_headers`].
+    RequestHeader(usize),
+    /// A response header.
+    ResponseHeader(String),
+    /// A parameter of the query.
+    QueryParam(String),
+    /// A placeholder of the template.
+    PathParam(String),
+    /// Always this.
+    Constant(String),
+}
+
+impl SourcePlan {
+    /// Whether the values are few whatever the traffic, so that series made of them alone may take
+    /// the places kept for configured ones.
+    pub fn is_closed(&self) -> bool {
+        matches!(
+            self,
+            Self::Method
+                | Self::Status
+                | Self::StatusClass
+                | Self::Protocol
+                | Self::GrpcStatus
+                | Self::Constant(_)
+        )
+    }
+}
+
+/// A metric other than the gauge of open requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricPlan {
+    /// The full name.
+    pub name: String,
+    /// What it is.
+    pub kind: MetricKind,
+    /// Its labels, as places in [`Plan::labels`].
+    pub labels: Vec<usize>,
+    /// What it measures.
+    pub measure: Measure,
+    /// How many series there may be.
+    pub max_series: usize,
+}
+
+/// What a metric measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Finished requests.
+    Requests,
+    /// Time to the end of the stream.
+    Duration(DurationUnit),
+    /// Bytes of the request body.
+    RequestSize,
+    /// Bytes of the response body.
+    ResponseSize,
+    /// Requests that failed.
+    Exceptions,
+}
