@@ -125,7 +125,7 @@ const METHODS: [&str; 12] = [
 
 fn encoded(value: &[u8]) -> String {
     let mut text = String::new();
-    labels::encode(value, MAX_LENGTH, &mut text);
+    labels::encode_foreign(value, MAX_LENGTH, &mut text);
     text
 }
 
