@@ -26,3 +26,9 @@ pub mod registry;
 pub mod request;
 pub mod sampling;
 pub mod value;
+
+/// The `#[test]` of the test modules, so that the same tests run as Wasm under Node, too.
+#[cfg(all(test, not(all(target_arch = "wasm32", target_os = "unknown"))))]
+use core::prelude::v1::test;
+#[cfg(all(test, target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -633,6 +633,7 @@ fn short(hash: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn compile(templates: &[String]) -> Matcher {
         let templates: Vec<Template> =
