@@ -15,12 +15,14 @@ use siphasher::sip::SipHasher24;
 use crate::active::Active;
 use crate::config::{self, Capacity, DurationUnit, InferenceMode};
 use crate::endpoint::{CanonicalPath, Form, Found, Inference};
-use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
+use crate::events::{self, Words, header, post};
+use crate::host::{CREATE_ONLY, HeaderMap, Host, LogLevel, MetricKind, Property};
 use crate::labels::{OTHER, UNMATCHED};
 use crate::limits::{Append, SharedList};
-use crate::plan::{Measure, Plan, SourcePlan};
+use crate::plan::{Measure, Plan};
 use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
 use crate::request::{Kept, Outcome, Pool};
+use crate::rules::{self, Measured, Rule};
 use crate::sampling::Random;
 use crate::value::{self, Facts};
 
@@ -50,6 +52,23 @@ pub struct Filter<H> {
     scratch: Scratch,
     flushes: u64,
     flushed_ns: u64,
+    /// Whether any configuration so far takes events from response headers.
+    reports_in_headers: bool,
+}
+
+impl Root {
+    fn words<'a>(&'a self, buffers: &'a mut value::Buffers) -> Words<'a> {
+        Words { max: self.plan.max_value_length, hash_key: &self.hash_key, buffers }
+    }
+}
+
+impl Scratch {
+    /// Takes the buffer of a report back, unless it has grown out of proportion.
+    fn keep_report(&mut self, report: Vec<u8>) {
+        if report.capacity() <= header::MAX_BYTES {
+            self.report = report;
+        }
+    }
 }
 
 /// Buffers that live longer than one request.
@@ -58,6 +77,9 @@ struct Scratch {
     endpoint: Vec<u8>,
     ids: Vec<Option<ValueId>>,
     value: value::Buffers,
+    rules: rules::Scratch,
+    /// A header or body with events.
+    report: Vec<u8>,
 }
 
 /// One configuration: a root context of the host.
@@ -69,6 +91,9 @@ struct Root {
     families: Vec<usize>,
     /// For each label, the ids of the configured endpoints where they stand in it as they are.
     endpoint_ids: Vec<Vec<ValueId>>,
+    /// What was defined for the plan's rules.
+    rules: Vec<rules::Family>,
+    events: events::Families,
     gauge: Option<usize>,
     decisions: Decisions,
     hash_key: [u8; 16],
@@ -95,6 +120,10 @@ enum Phase {
     New,
     /// Not in the sample, and nothing can bring it back.
     SampledOut,
+    /// Events are posted; the filter waits for the body.
+    Posting,
+    /// Events were posted, and the filter has answered.
+    Answered,
     /// Looked at.
     Kept { kept: Kept, started_ns: Option<u64>, in_sample: bool },
 }
@@ -107,6 +136,15 @@ enum Endpoint {
     Configured(usize),
     /// In the scratch buffer.
     Written,
+}
+
+/// What is to become of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on.
+    Continue,
+    /// It is buffered, until the filter answers it.
+    Wait,
 }
 
 impl<H: Host> Filter<H> {
@@ -127,6 +165,7 @@ impl<H: Host> Filter<H> {
             scratch: Scratch::default(),
             flushes: 0,
             flushed_ns: 0,
+            reports_in_headers: false,
         }
     }
 
@@ -160,6 +199,7 @@ impl<H: Host> Filter<H> {
         };
         let hash_key = self.hash_key(&variable);
         let root_state = self.resolve(Rc::new(plan), hash_key);
+        self.reports_in_headers |= root_state.plan.events.response_header.is_some();
         self.roots.insert(root, root_state);
         self.exchange();
         true
@@ -192,23 +232,9 @@ impl<H: Host> Filter<H> {
         let (host, registry) = (&self.host, &mut self.registry);
         let mut values = Vec::new();
         let mut endpoint_ids = Vec::new();
+        let (endpoints, max) = (plan.endpoints.labels(), plan.max_value_length);
         for label in &plan.labels {
-            let list = registry.values(host, &label.values, label.max_values);
-            let plain = label.choice.listed.is_none() && !label.hash;
-            let mut ids = Vec::new();
-            if label.source == SourcePlan::Endpoint && plain {
-                registry.reserve(host, list, UNMATCHED);
-                for endpoint in plan.endpoints.labels() {
-                    let text = value::encoded(endpoint, plan.max_value_length);
-                    ids.push(registry.reserve(host, list, &text));
-                }
-            }
-            if label.choice.listed.is_some() {
-                for fixed in label.choice.fixed_values() {
-                    let text = value::encoded(fixed, plan.max_value_length);
-                    registry.reserve(host, list, &text);
-                }
-            }
+            let (list, ids) = rules::label_values(host, registry, label, endpoints, max);
             values.push(list);
             endpoint_ids.push(ids);
         }
@@ -226,6 +252,9 @@ impl<H: Host> Filter<H> {
             };
             families.push(registry.family(host, &definition));
         }
+        let define = |rule: &Rule| rules::define(host, registry, &rule.metric, endpoints, max);
+        let rules = plan.rules.all().iter().map(define).collect();
+        let events = events::Families::define(host, registry, &plan.events, max);
         let active = plan.active.as_deref().filter(|_| plan.enabled);
         let gauge = active.map(|name| self.active.gauge(host, registry, name));
         let decision = |registry: &mut Registry, decision: &str| {
@@ -244,7 +273,18 @@ impl<H: Host> Filter<H> {
             .own(host, gauge_of, "route_metrics_sample_rate_ppm", &[])
             .record(host, plan.sampling.rate.ppm());
         let last_flush = self.flushes;
-        Root { plan, values, families, endpoint_ids, gauge, decisions, hash_key, last_flush }
+        Root {
+            plan,
+            values,
+            families,
+            endpoint_ids,
+            rules,
+            events,
+            gauge,
+            decisions,
+            hash_key,
+            last_flush,
+        }
     }
 
     /// A stream was created for a root context.
@@ -252,13 +292,21 @@ impl<H: Host> Filter<H> {
         self.streams.insert(stream, Stream { root, phase: Phase::New, gauge: None });
     }
 
-    /// The request's headers are there.
-    pub fn request_headers(&mut self, stream: u32) {
-        let Some(state) = self.streams.get_mut(&stream) else { return };
-        let Some(root) = self.roots.get(&state.root) else { return };
+    /// The request's headers are there; `complete` where nothing follows them.
+    pub fn request_headers(&mut self, stream: u32, complete: bool) -> Action {
+        let Some(state) = self.streams.get_mut(&stream) else { return Action::Continue };
+        let Some(root) = self.roots.get(&state.root) else { return Action::Continue };
         let plan = &*root.plan;
-        if !plan.enabled || !matches!(state.phase, Phase::New) {
-            return;
+        if !matches!(state.phase, Phase::New) {
+            return Action::Continue;
+        }
+        if let Some(path) = &plan.events.path
+            && is_post(&self.host, path, &mut self.scratch.report)
+        {
+            return self.post_headers(stream, complete);
+        }
+        if !plan.enabled {
+            return Action::Continue;
         }
         if let Some(gauge) = root.gauge {
             self.active.raise(gauge);
@@ -268,6 +316,121 @@ impl<H: Host> Filter<H> {
         if plan.export {
             self.export(stream);
         }
+        Action::Continue
+    }
+
+    /// Events are posted: answered at once where they need not be seen, else waited for.
+    #[cold]
+    fn post_headers(&mut self, stream: u32, complete: bool) -> Action {
+        let host = &self.host;
+        let read = |name: &str| {
+            let mut value = Vec::new();
+            host.header(HeaderMap::Request, name, &mut value).then_some(value)
+        };
+        let (method, media) = (read(":method"), read("content-type"));
+        let (coding, length) = (read("content-encoding"), read("content-length"));
+        let head = post::Head {
+            method: method.as_deref().unwrap_or_default(),
+            content_type: media.as_deref(),
+            content_encoding: coding.as_deref(),
+            content_length: length.as_deref(),
+        };
+        if let Some(answer) = head.refuse() {
+            self.answer(stream, &answer);
+        } else if complete {
+            self.post(stream, true);
+        } else if let Some(state) = self.streams.get_mut(&stream) {
+            state.phase = Phase::Posting;
+        }
+        Action::Wait
+    }
+
+    /// More of the request's body is there: `size` bytes so far, and `complete` where that is all.
+    pub fn request_body(&mut self, stream: u32, size: usize, complete: bool) -> Action {
+        match self.streams.get(&stream).map(|state| &state.phase) {
+            Some(Phase::Posting) => {}
+            Some(Phase::Answered) => return Action::Wait,
+            _ => return Action::Continue,
+        }
+        if size > post::MAX_BYTES {
+            self.answer(stream, &post::Answer::too_large());
+        } else if complete {
+            self.post(stream, false);
+        }
+        Action::Wait
+    }
+
+    /// Records what was posted, all of it or nothing, and answers.
+    fn post(&mut self, stream: u32, empty: bool) {
+        let Self { host, registry, roots, streams, scratch, .. } = self;
+        let Some(state) = streams.get(&stream) else { return };
+        let Some(root) = roots.get(&state.root) else { return };
+        let mut body = std::mem::take(&mut scratch.report);
+        body.clear();
+        let answer = if !empty && !host.request_body(post::MAX_BYTES + 1, &mut body) {
+            post::Answer::unreadable()
+        } else {
+            match post::parse(&root.plan.events, &body) {
+                Ok(events) => {
+                    let words = root.words(&mut scratch.value);
+                    root.events.record(host, registry, &root.plan.events, &events, words);
+                    post::Answer::done()
+                }
+                Err(answer) => answer,
+            }
+        };
+        self.scratch.keep_report(body);
+        self.answer(stream, &answer);
+    }
+
+    fn answer(&mut self, stream: u32, answer: &post::Answer) {
+        let Some(state) = self.streams.get_mut(&stream) else { return };
+        state.phase = Phase::Answered;
+        let Some(root) = self.roots.get(&state.root) else { return };
+        for &outcome in &answer.outcomes {
+            root.events.count(&self.host, outcome, 1);
+        }
+        let mut headers = answer.headers.clone();
+        if !answer.body.is_empty() {
+            headers.push(("content-type", "application/json"));
+        }
+        self.host.send_response(answer.status, &headers, answer.body.as_bytes());
+    }
+
+    /// The response's headers are there: events are taken out of them.
+    #[inline]
+    pub fn response_headers(&mut self, stream: u32) {
+        if self.reports_in_headers {
+            self.header_events(stream);
+        }
+    }
+
+    fn header_events(&mut self, stream: u32) {
+        let Self { host, registry, roots, streams, scratch, .. } = self;
+        let Some(state) = streams.get(&stream) else { return };
+        let Some(root) = roots.get(&state.root) else { return };
+        let plan = &root.plan.events;
+        let Some(name) = &plan.response_header else { return };
+        let mut field = std::mem::take(&mut scratch.report);
+        field.clear();
+        if host.header(HeaderMap::Response, name, &mut field) {
+            host.remove_response_header(name);
+            match header::parse(plan, &field) {
+                Err(refusal) => root.events.count(host, refusal.outcome, 1),
+                Ok(events) => {
+                    let mut good = Vec::with_capacity(events.len());
+                    for event in events {
+                        match event {
+                            Ok(event) => good.push(event),
+                            Err(refusal) => root.events.count(host, refusal.outcome, 1),
+                        }
+                    }
+                    let words = root.words(&mut scratch.value);
+                    root.events.record(host, registry, plan, &good, words);
+                }
+            }
+        }
+        self.scratch.keep_report(field);
     }
 
     /// Sets the endpoint, as far as it is known before the response, as filter state.
@@ -338,6 +501,8 @@ impl<H: Host> Filter<H> {
                     Decision::Excluded => decisions.excluded,
                 }
             }
+            // They are no traffic of the application's.
+            Phase::Posting | Phase::Answered => decisions.excluded,
             Phase::New | Phase::SampledOut => decisions.sampled_out,
         };
         decision.add(&self.host, 1);
@@ -356,6 +521,10 @@ impl<H: Host> Filter<H> {
         outcome.reset();
         let code = outcome.code(host);
         let path = CanonicalPath::new(kept.path());
+        // Another filter may have answered before this one has seen the headers.
+        if plan.events.path.as_ref().is_some_and(|events| is_path(&path, events)) {
+            return Decision::Excluded;
+        }
         let mut learners = Learners { adaptive, heuristic };
         let endpoint = decide(
             host,
@@ -445,6 +614,15 @@ impl<H: Host> Filter<H> {
             let ids = ids.get(..metric.labels.len()).unwrap_or_default();
             registry.record(host, family, ids, amount);
         }
+        if !root.rules.is_empty() {
+            let endpoint = match endpoint {
+                Endpoint::Configured(place) => Some(place),
+                _ => None,
+            };
+            let measured = Measured { endpoint, weight, in_sample, duration_ns };
+            let Scratch { rules, value, .. } = scratch;
+            rules::record(host, registry, &root.rules, &mut facts, measured, rules, value);
+        }
         Decision::Recorded
     }
 
@@ -481,6 +659,18 @@ impl<H: Host> Filter<H> {
             learned.sync(host, merge);
         }
     }
+}
+
+/// Whether a request is for the path to which events are posted.
+#[inline]
+fn is_post(host: &impl Host, events: &str, path: &mut Vec<u8>) -> bool {
+    path.clear();
+    host.header(HeaderMap::Request, ":path", path) && is_path(&CanonicalPath::new(path), events)
+}
+
+fn is_path(path: &CanonicalPath<'_>, events: &str) -> bool {
+    let mut buffer = [0; post::MAX_PATH_BYTES];
+    path.text_len() == events.len() && path.text(&mut buffer) == events.as_bytes()
 }
 
 /// What became of a request.

@@ -7,6 +7,7 @@
 mod abi;
 pub mod active;
 pub mod config;
+pub mod events;
 pub mod endpoint;
 pub mod filter;
 pub mod flags;
@@ -15,10 +16,12 @@ pub mod host;
 pub mod labels;
 pub mod limits;
 pub mod method;
+pub mod number;
 pub mod plan;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
 pub mod registry;
 pub mod request;
+pub mod rules;
 pub mod sampling;
 pub mod value;

@@ -67,7 +67,7 @@ impl Worker {
         self.show(request);
         self.next += 1;
         self.filter.create(self.next, ROOT);
-        self.filter.request_headers(self.next);
+        self.filter.request_headers(self.next, false);
         self.next
     }
 
