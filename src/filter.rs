@@ -6,6 +6,8 @@
 //! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
 //! that never had headers (a malformed request) is only seen at its end, and counts all the same.
 
+mod reporting;
+
 use std::hash::Hasher;
 use std::rc::Rc;
 
@@ -13,11 +15,10 @@ use hashbrown::HashMap;
 use siphasher::sip::SipHasher24;
 
 use crate::active::Active;
-use crate::config::{self, Capacity, DurationUnit, InferenceMode};
-use crate::endpoint::{CanonicalPath, Form, Found, Inference};
-use crate::events::{self, Words, header, post};
-use crate::host::{CREATE_ONLY, HeaderMap, Host, LogLevel, MetricKind, Property};
-use crate::labels::{OTHER, UNMATCHED};
+use crate::config::{self, Capacity, DurationUnit};
+use crate::endpoint::{CanonicalPath, Decided, Knowledge, Learners, decide};
+use crate::events;
+use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
 use crate::limits::{Append, SharedList};
 use crate::plan::{Measure, Plan};
 use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
@@ -42,8 +43,7 @@ pub struct Filter<H> {
     registry: Registry,
     active: Active,
     random: Random,
-    adaptive: Inference,
-    heuristic: Inference,
+    learners: Learners,
     learned: SharedList,
     roots: HashMap<u32, Root>,
     streams: HashMap<u32, Stream>,
@@ -54,21 +54,6 @@ pub struct Filter<H> {
     flushed_ns: u64,
     /// Whether any configuration so far takes events from response headers.
     reports_in_headers: bool,
-}
-
-impl Root {
-    fn words<'a>(&'a self, buffers: &'a mut value::Buffers) -> Words<'a> {
-        Words { max: self.plan.max_value_length, hash_key: &self.hash_key, buffers }
-    }
-}
-
-impl Scratch {
-    /// Takes the buffer of a report back, unless it has grown out of proportion.
-    fn keep_report(&mut self, report: Vec<u8>) {
-        if report.capacity() <= header::MAX_BYTES {
-            self.report = report;
-        }
-    }
 }
 
 /// Buffers that live longer than one request.
@@ -128,16 +113,6 @@ enum Phase {
     Kept { kept: Kept, started_ns: Option<u64>, in_sample: bool },
 }
 
-/// The endpoint of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Excluded,
-    /// By its place among the configured ones.
-    Configured(usize),
-    /// In the scratch buffer.
-    Written,
-}
-
 /// What is to become of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -155,8 +130,7 @@ impl<H: Host> Filter<H> {
             registry: Registry::default(),
             active: Active::default(),
             random: Random::new(seed),
-            adaptive: Inference::new(InferenceMode::Adaptive),
-            heuristic: Inference::new(InferenceMode::Heuristic),
+            learners: Learners::default(),
             learned: SharedList::new("route-metrics/learned".to_owned()),
             roots: HashMap::new(),
             streams: HashMap::new(),
@@ -301,7 +275,7 @@ impl<H: Host> Filter<H> {
             return Action::Continue;
         }
         if let Some(path) = &plan.events.path
-            && is_post(&self.host, path, &mut self.scratch.report)
+            && reporting::is_post(&self.host, path, &mut self.scratch.report)
         {
             return self.post_headers(stream, complete);
         }
@@ -319,123 +293,9 @@ impl<H: Host> Filter<H> {
         Action::Continue
     }
 
-    /// Events are posted: answered at once where they need not be seen, else waited for.
-    #[cold]
-    fn post_headers(&mut self, stream: u32, complete: bool) -> Action {
-        let host = &self.host;
-        let read = |name: &str| {
-            let mut value = Vec::new();
-            host.header(HeaderMap::Request, name, &mut value).then_some(value)
-        };
-        let (method, media) = (read(":method"), read("content-type"));
-        let (coding, length) = (read("content-encoding"), read("content-length"));
-        let head = post::Head {
-            method: method.as_deref().unwrap_or_default(),
-            content_type: media.as_deref(),
-            content_encoding: coding.as_deref(),
-            content_length: length.as_deref(),
-        };
-        if let Some(answer) = head.refuse() {
-            self.answer(stream, &answer);
-        } else if complete {
-            self.post(stream, true);
-        } else if let Some(state) = self.streams.get_mut(&stream) {
-            state.phase = Phase::Posting;
-        }
-        Action::Wait
-    }
-
-    /// More of the request's body is there: `size` bytes so far, and `complete` where that is all.
-    pub fn request_body(&mut self, stream: u32, size: usize, complete: bool) -> Action {
-        match self.streams.get(&stream).map(|state| &state.phase) {
-            Some(Phase::Posting) => {}
-            Some(Phase::Answered) => return Action::Wait,
-            _ => return Action::Continue,
-        }
-        if size > post::MAX_BYTES {
-            self.answer(stream, &post::Answer::too_large());
-        } else if complete {
-            self.post(stream, false);
-        }
-        Action::Wait
-    }
-
-    /// Records what was posted, all of it or nothing, and answers.
-    fn post(&mut self, stream: u32, empty: bool) {
-        let Self { host, registry, roots, streams, scratch, .. } = self;
-        let Some(state) = streams.get(&stream) else { return };
-        let Some(root) = roots.get(&state.root) else { return };
-        let mut body = std::mem::take(&mut scratch.report);
-        body.clear();
-        let answer = if !empty && !host.request_body(post::MAX_BYTES + 1, &mut body) {
-            post::Answer::unreadable()
-        } else {
-            match post::parse(&root.plan.events, &body) {
-                Ok(events) => {
-                    let words = root.words(&mut scratch.value);
-                    root.events.record(host, registry, &root.plan.events, &events, words);
-                    post::Answer::done()
-                }
-                Err(answer) => answer,
-            }
-        };
-        self.scratch.keep_report(body);
-        self.answer(stream, &answer);
-    }
-
-    fn answer(&mut self, stream: u32, answer: &post::Answer) {
-        let Some(state) = self.streams.get_mut(&stream) else { return };
-        state.phase = Phase::Answered;
-        let Some(root) = self.roots.get(&state.root) else { return };
-        for &outcome in &answer.outcomes {
-            root.events.count(&self.host, outcome, 1);
-        }
-        let mut headers = answer.headers.clone();
-        if !answer.body.is_empty() {
-            headers.push(("content-type", "application/json"));
-        }
-        self.host.send_response(answer.status, &headers, answer.body.as_bytes());
-    }
-
-    /// The response's headers are there: events are taken out of them.
-    #[inline]
-    pub fn response_headers(&mut self, stream: u32) {
-        if self.reports_in_headers {
-            self.header_events(stream);
-        }
-    }
-
-    fn header_events(&mut self, stream: u32) {
-        let Self { host, registry, roots, streams, scratch, .. } = self;
-        let Some(state) = streams.get(&stream) else { return };
-        let Some(root) = roots.get(&state.root) else { return };
-        let plan = &root.plan.events;
-        let Some(name) = &plan.response_header else { return };
-        let mut field = std::mem::take(&mut scratch.report);
-        field.clear();
-        if host.header(HeaderMap::Response, name, &mut field) {
-            host.remove_response_header(name);
-            match header::parse(plan, &field) {
-                Err(refusal) => root.events.count(host, refusal.outcome, 1),
-                Ok(events) => {
-                    let mut good = Vec::with_capacity(events.len());
-                    for event in events {
-                        match event {
-                            Ok(event) => good.push(event),
-                            Err(refusal) => root.events.count(host, refusal.outcome, 1),
-                        }
-                    }
-                    let words = root.words(&mut scratch.value);
-                    root.events.record(host, registry, plan, &good, words);
-                }
-            }
-        }
-        self.scratch.keep_report(field);
-    }
-
     /// Sets the endpoint, as far as it is known before the response, as filter state.
     fn export(&mut self, stream: u32) {
-        let Self { host, roots, streams, pool, scratch, adaptive, heuristic, .. } = self;
+        let Self { host, roots, streams, pool, scratch, learners, .. } = self;
         let Some(state) = streams.get(&stream) else { return };
         let Some(root) = roots.get(&state.root) else { return };
         // Access logs and traces have a sampling of their own, so this one does not count here.
@@ -449,24 +309,16 @@ impl<H: Host> Filter<H> {
             }
         };
         let path = CanonicalPath::new(kept.path());
-        let mut learners = Learners { adaptive, heuristic };
         let known = decide(
-            host,
             &root.plan,
             kept.method(),
             &path,
             Knowledge::Unfinished,
-            &mut learners,
+            learners,
+            |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
-        let text = match known {
-            Endpoint::Excluded => None,
-            Endpoint::Configured(index) => {
-                root.plan.endpoints.labels().get(index).map(String::as_bytes)
-            }
-            Endpoint::Written => Some(scratch.endpoint.as_slice()),
-        };
-        if let Some(text) = text {
+        if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
             let text = scratch.value.encode(text, root.plan.max_value_length);
             host.set_filter_state("endpoint", text.as_bytes());
         }
@@ -517,32 +369,25 @@ impl<H: Host> Filter<H> {
         in_sample: bool,
     ) -> Decision {
         let Some(root) = self.roots.get(&root) else { return Decision::SampledOut };
-        let Self { host, registry, random, outcome, scratch, adaptive, heuristic, .. } = self;
+        let Self { host, registry, random, outcome, scratch, learners, .. } = self;
         outcome.reset();
         let code = outcome.code(host);
         let path = CanonicalPath::new(kept.path());
         // Another filter may have answered before this one has seen the headers.
-        if plan.events.path.as_ref().is_some_and(|events| is_path(&path, events)) {
+        if plan.events.path.as_ref().is_some_and(|events| reporting::is_path(&path, events)) {
             return Decision::Excluded;
         }
-        let mut learners = Learners { adaptive, heuristic };
         let endpoint = decide(
-            host,
             plan,
             kept.method(),
             &path,
             Knowledge::Answered(code),
-            &mut learners,
+            learners,
+            |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
-        if endpoint == Endpoint::Excluded {
+        let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
             return Decision::Excluded;
-        }
-        let endpoint_text = match endpoint {
-            Endpoint::Configured(index) => {
-                plan.endpoints.labels().get(index).map_or(OTHER.as_bytes(), String::as_bytes)
-            }
-            _ => scratch.endpoint.as_slice(),
         };
         let duration_ns = match started_ns {
             Some(started) => host.now_ns().saturating_sub(started),
@@ -591,7 +436,7 @@ impl<H: Host> Filter<H> {
                     Some(id) => id,
                     None => {
                         let configured = match endpoint {
-                            Endpoint::Configured(index) => {
+                            Decided::Configured(index) => {
                                 root.endpoint_ids.get(place).and_then(|ids| ids.get(index))
                             }
                             _ => None,
@@ -616,7 +461,7 @@ impl<H: Host> Filter<H> {
         }
         if !root.rules.is_empty() {
             let endpoint = match endpoint {
-                Endpoint::Configured(place) => Some(place),
+                Decided::Configured(place) => Some(place),
                 _ => None,
             };
             let measured = Measured { endpoint, weight, in_sample, duration_ns };
@@ -646,8 +491,8 @@ impl<H: Host> Filter<H> {
 
     /// Tells the other workers what this one has learned, and takes in what they have.
     fn exchange(&mut self) {
-        let Self { host, adaptive, learned, .. } = self;
-        let adaptive = std::cell::RefCell::new(adaptive);
+        let Self { host, learners, learned, .. } = self;
+        let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
         let merge = |entry: &[u8]| {
             adaptive.borrow_mut().merge(entry);
         };
@@ -659,18 +504,6 @@ impl<H: Host> Filter<H> {
             learned.sync(host, merge);
         }
     }
-}
-
-/// Whether a request is for the path to which events are posted.
-#[inline]
-fn is_post(host: &impl Host, events: &str, path: &mut Vec<u8>) -> bool {
-    path.clear();
-    host.header(HeaderMap::Request, ":path", path) && is_path(&CanonicalPath::new(path), events)
-}
-
-fn is_path(path: &CanonicalPath<'_>, events: &str) -> bool {
-    let mut buffer = [0; post::MAX_PATH_BYTES];
-    path.text_len() == events.len() && path.text(&mut buffer) == events.as_bytes()
 }
 
 /// What became of a request.
@@ -694,59 +527,4 @@ fn begin(host: &impl Host, plan: &Plan, random: &mut Random, pool: &mut Pool, li
     let mut kept = pool.take();
     kept.fill(host, &plan.request_headers);
     Phase::Kept { kept, started_ns, in_sample }
-}
-
-/// How much is known of a request when its endpoint is asked for.
-#[derive(Clone, Copy)]
-enum Knowledge {
-    /// It is under way.
-    Unfinished,
-    /// It has ended with this code, 0 for none.
-    Answered(u16),
-}
-
-struct Learners<'a> {
-    adaptive: &'a mut Inference,
-    heuristic: &'a mut Inference,
-}
-
-/// The endpoint of a request: configured ones first, then Envoy's route name, then what can be
-/// inferred. What is not configured is written into `out`.
-fn decide(
-    host: &impl Host,
-    plan: &Plan,
-    method: &[u8],
-    path: &CanonicalPath<'_>,
-    knowledge: Knowledge,
-    learners: &mut Learners<'_>,
-    out: &mut Vec<u8>,
-) -> Endpoint {
-    match plan.endpoints.find(method, path) {
-        Found::Excluded => return Endpoint::Excluded,
-        Found::Configured(index) => return Endpoint::Configured(index as usize),
-        Found::Unknown => {}
-    }
-    out.clear();
-    if plan.route_name && host.property(Property::RouteName, out) && !out.is_empty() {
-        return Endpoint::Written;
-    }
-    out.clear();
-    let learner = match plan.inference {
-        InferenceMode::Adaptive => Some(&mut *learners.adaptive),
-        InferenceMode::Heuristic => Some(&mut *learners.heuristic),
-        InferenceMode::Off => None,
-    };
-    match (learner, knowledge, path.form()) {
-        (_, Knowledge::Answered(code), _) if plan.ignore_statuses.contains(code) => {}
-        (Some(learner), Knowledge::Unfinished | Knowledge::Answered(0), Form::Path) => {
-            learner.label(path, out);
-        }
-        (Some(learner), Knowledge::Answered(_), Form::Path) => learner.observe(path, out),
-        (Some(_), _, Form::Asterisk) => out.push(b'*'),
-        _ => {}
-    }
-    if out.is_empty() {
-        out.extend_from_slice(UNMATCHED.as_bytes());
-    }
-    Endpoint::Written
 }

@@ -7,8 +7,10 @@
 mod abi;
 pub mod active;
 pub mod config;
-pub mod events;
 pub mod endpoint;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod envoy_config;
+pub mod events;
 pub mod filter;
 pub mod flags;
 pub mod grpc;

@@ -45,7 +45,8 @@ impl Kept {
         self.path = self.read(host, ":path", MAX_PATH).unwrap_or_default();
         self.method = self.read(host, ":method", MAX_METHOD).unwrap_or_default();
         for RequestHeader { name, methods } in headers {
-            let needed = methods.is_empty() || methods.iter().any(|m| m.as_bytes() == self.method());
+            let needed =
+                methods.is_empty() || methods.iter().any(|m| m.as_bytes() == self.method());
             let range = if needed { self.read(host, name, MAX_HEADER) } else { None };
             self.headers.push(range);
         }

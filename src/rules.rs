@@ -420,7 +420,8 @@ mod tests {
         let holds = |c: &Conditions| {
             let methods = c.methods.is_empty()
                 || c.methods.iter().any(|m| m == method)
-                || (method::label(method.as_bytes()) == OTHER && c.methods.iter().any(|m| m == OTHER));
+                || (method::label(method.as_bytes()) == OTHER
+                    && c.methods.iter().any(|m| m == OTHER));
             let endpoints = c.endpoints.is_empty() || c.endpoints.iter().any(|e| e == endpoint);
             methods && endpoints && (c.statuses.is_empty() || c.statuses.contains(code))
         };

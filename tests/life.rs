@@ -1,126 +1,11 @@
 //! The life of requests, on a host in memory: what is recorded, how much, and under which labels.
 
+mod common;
+
+use common::{ROOT, Request, Worker, get};
 use route_metrics::filter::Filter;
-use route_metrics::host::{HeaderMap, LogLevel, MetricKind, Property};
+use route_metrics::host::{LogLevel, MetricKind, Property};
 use route_metrics::recorder::Recorder;
-
-/// One worker with one configuration.
-struct Worker {
-    filter: Filter<Recorder>,
-    next: u32,
-}
-
-const ROOT: u32 = 1;
-
-/// A request, as the client sent it and as it ended.
-#[derive(Clone)]
-struct Request {
-    method: &'static str,
-    path: String,
-    code: Option<u64>,
-    flags: u64,
-    headers: Vec<(&'static str, &'static str)>,
-    answer: Vec<(&'static str, &'static str)>,
-    duration_ms: u64,
-    grpc_status: Option<u64>,
-}
-
-fn get(path: &str) -> Request {
-    Request {
-        method: "GET",
-        path: path.to_owned(),
-        code: Some(200),
-        flags: 0,
-        headers: Vec::new(),
-        answer: Vec::new(),
-        duration_ms: 5,
-        grpc_status: None,
-    }
-}
-
-impl Worker {
-    fn new(config: &str) -> Self {
-        Self::on(Recorder::default(), config, 1)
-    }
-
-    fn on(host: Recorder, config: &str, seed: u64) -> Self {
-        let mut filter = Filter::new(host, seed);
-        assert!(
-            filter.configure(ROOT, config.as_bytes(), |_| None),
-            "{config}: {:?}",
-            filter.host().log_lines()
-        );
-        Self { filter, next: 10 }
-    }
-
-    fn show(&self, request: &Request) {
-        let host = self.filter.host();
-        host.clear_request();
-        host.set_header(HeaderMap::Request, ":method", request.method.as_bytes());
-        host.set_header(HeaderMap::Request, ":path", request.path.as_bytes());
-        for (name, value) in &request.headers {
-            host.set_header(HeaderMap::Request, name, value.as_bytes());
-        }
-    }
-
-    fn begin(&mut self, request: &Request) -> u32 {
-        self.show(request);
-        self.next += 1;
-        self.filter.create(self.next, ROOT);
-        self.filter.request_headers(self.next, false);
-        self.next
-    }
-
-    fn end(&mut self, stream: u32, request: &Request) {
-        let host = self.filter.host();
-        for (name, value) in &request.answer {
-            host.set_header(HeaderMap::Response, name, value.as_bytes());
-        }
-        if let Some(code) = request.code {
-            host.set_number(Property::ResponseCode, code);
-        }
-        host.set_number(Property::ResponseFlags, request.flags);
-        host.set_number(Property::ResponseSize, 100);
-        if let Some(status) = request.grpc_status {
-            host.set_number(Property::ResponseGrpcStatus, status);
-        }
-        use route_metrics::host::Host;
-        host.set_now_ns(host.now_ns() + request.duration_ms * 1_000_000);
-        self.filter.end(stream);
-    }
-
-    fn send(&mut self, request: &Request) {
-        let stream = self.begin(request);
-        self.end(stream, request);
-    }
-
-    fn counter(&self, name: &str) -> u64 {
-        self.filter.host().metric(MetricKind::Counter, name).map_or(0, |recorded| recorded.value)
-    }
-
-    fn gauge(&self, name: &str) -> u64 {
-        self.filter.host().metric(MetricKind::Gauge, name).map_or(0, |recorded| recorded.value)
-    }
-
-    fn sum(&self, family: &str) -> u64 {
-        self.filter.host().family(family).iter().map(|(_, recorded)| recorded.value).sum()
-    }
-
-    fn count(&self, family: &str) -> u64 {
-        self.filter.host().family(family).iter().map(|(_, recorded)| recorded.count).sum()
-    }
-
-    fn names(&self, family: &str) -> Vec<String> {
-        self.filter.host().family(family).into_iter().map(|(name, _)| name).collect()
-    }
-
-    fn tick(&mut self) {
-        use route_metrics::host::Host;
-        let host = self.filter.host();
-        host.set_now_ns(host.now_ns() + 1_000_000_000);
-        self.filter.tick(ROOT);
-    }
-}
 
 const TEMPLATES: &str = r#"{"endpoint": {"templates": ["/users/{id}", "/orders/{id}/items"],
     "exclude": ["/healthz"], "inference": "off"}}"#;
@@ -410,7 +295,7 @@ fn a_configuration_update_keeps_counters_going() {
     assert!(worker.filter.configure(2, TEMPLATES.as_bytes(), |_| None));
     worker.show(&get("/users/1"));
     worker.filter.create(500, 2);
-    worker.filter.request_headers(500);
+    worker.filter.request_headers(500, false);
     worker.end(500, &get("/users/1"));
     assert_eq!(worker.names("http_requests_total").len(), 1);
     assert_eq!(worker.sum("http_requests_total"), 2);

@@ -265,7 +265,7 @@ impl Compiler<'_> {
             DurationUnit::Milliseconds => "http_request_duration_milliseconds",
         };
         let unit = Measure::Duration(metrics.request_duration.unit);
-        let rows: [(&str, bool, &[String], &str, MetricKind, Measure); 5] = [
+        let rows: [RequestMetric<'_>; 5] = [
             (
                 "requests_total",
                 metrics.requests_total.enabled,
@@ -632,6 +632,9 @@ impl Compiler<'_> {
         }
     }
 }
+
+/// Key, whether it is enabled, labels, name before the namespace, kind and measure.
+type RequestMetric<'a> = (&'a str, bool, &'a [String], &'a str, MetricKind, Measure);
 
 /// Labels that need no definition: the sources without parameters.
 const BUILT_IN: [Source; 13] = [

@@ -178,7 +178,8 @@ impl Compiler<'_> {
             })
             .collect();
         let metric = self.custom_plan(path, metric, labels)?;
-        let conditions = Conditions { methods: methods.clone(), endpoints: names.clone(), statuses };
+        let conditions =
+            Conditions { methods: methods.clone(), endpoints: names.clone(), statuses };
         Some((Rule { metric, value: value?, headers }, conditions))
     }
 
@@ -204,11 +205,15 @@ impl Compiler<'_> {
             let message = if name.is_empty() {
                 "is empty; write an endpoint as it stands in the label".to_owned()
             } else if name == OTHER {
-                format!("{OTHER} is what a limit makes of endpoints, and rules see them before; name the endpoints")
+                format!(
+                    "{OTHER} is what a limit makes of endpoints, and rules see them before; name the endpoints"
+                )
             } else if name.contains(' ') && !known {
                 format!("{name:?}: write the endpoint alone, and its method into `methods`")
             } else if !known && !open {
-                format!("{name:?} is not in `endpoint.templates` or `endpoint.rules`, and nothing is inferred, so no request can have it; add a template")
+                format!(
+                    "{name:?} is not in `endpoint.templates` or `endpoint.rules`, and nothing is inferred, so no request can have it; add a template"
+                )
             } else {
                 continue;
             };
@@ -311,8 +316,9 @@ impl Compiler<'_> {
                 };
                 match Number::Real(value).amount(metric_kind(metric.r#type), scale) {
                     Ok(0) if metric.r#type == MetricType::Counter => {
-                        let message =
-                            format!("{value} adds nothing once it is scaled and rounded; use 1 or more");
+                        let message = format!(
+                            "{value} adds nothing once it is scaled and rounded; use 1 or more"
+                        );
                         self.mistakes.add(format!("{at}.value"), message);
                         None
                     }
@@ -335,7 +341,8 @@ impl Compiler<'_> {
             let message = "is \"event\", but there is no way to report; set `events.response_header` or `events.path`";
             self.mistakes.add(format!("{path}.source"), message);
         }
-        for (key, given) in [("match", metric.r#match.is_some()), ("value", metric.value.is_some())] {
+        for (key, given) in [("match", metric.r#match.is_some()), ("value", metric.value.is_some())]
+        {
             if given {
                 let message = "does not go with \"source\": \"event\", where the application says what counts; drop one of them";
                 self.mistakes.add(format!("{path}.{key}"), message);
@@ -437,13 +444,17 @@ impl Compiler<'_> {
         let canonical = String::from_utf8_lossy(parsed.text(&mut buffer)).into_owned();
         let plain = |b: u8| b.is_ascii_graphic() && !b"{}*%\"\\".contains(&b);
         if !path.starts_with('/') || !path.bytes().all(plain) || path.len() > MAX_PATH_BYTES {
-            let message = format!("{path:?} is not a path; write one without placeholders and percent-encoding, such as /metric-events");
+            let message = format!(
+                "{path:?} is not a path; write one without placeholders and percent-encoding, such as /metric-events"
+            );
             self.mistakes.add(PATH, message);
         } else if path == "/" {
-            let message = "`/` is where a site begins; use a path of its own, such as /metric-events";
+            let message =
+                "`/` is where a site begins; use a path of its own, such as /metric-events";
             self.mistakes.add(PATH, message);
         } else if canonical != path {
-            self.mistakes.add(PATH, format!("{path:?} is not in canonical form; write {canonical:?}"));
+            self.mistakes
+                .add(PATH, format!("{path:?} is not in canonical form; write {canonical:?}"));
         }
         Some(canonical)
     }

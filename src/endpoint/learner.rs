@@ -20,8 +20,9 @@ pub const MAX_FACTS: usize = 160 * 1024;
 pub const MAX_NEWS: usize = 16 * 1024;
 
 /// Children of each class that are remembered per node.
-const MAX_KNOWN: u8 = 128;
-const MAX_UNKNOWN: u8 = 16;
+const MAX_CHILDREN: u8 = 200;
+/// Children of each class that were seen once or twice and are remembered per node.
+const MAX_ONCE: u8 = 14;
 
 /// Requests before a node can collapse.
 const MIN_REQUESTS: u16 = 12;
@@ -55,11 +56,15 @@ enum Fact {
     Joined = 8,
     /// A child of known words was seen again and again.
     KnownRepeated = 9,
+    /// A word was a value.
+    ValueWord = 10,
+    /// A value of a shape was seen; the child is the number of the shape.
+    Shape = 11,
 }
 
 impl Fact {
     fn from_byte(byte: u8) -> Option<Self> {
-        const ALL: [Fact; 9] = [
+        const ALL: [Fact; 11] = [
             Fact::Known,
             Fact::Unknown,
             Fact::Value,
@@ -69,6 +74,8 @@ impl Fact {
             Fact::Literal,
             Fact::Joined,
             Fact::KnownRepeated,
+            Fact::ValueWord,
+            Fact::Shape,
         ];
         ALL.into_iter().find(|fact| *fact as u8 == byte)
     }
@@ -85,6 +92,8 @@ struct Node {
     repeated: u8,
     known_repeated: u8,
     flags: u8,
+    /// Shapes of values seen, as bits.
+    shapes: u16,
     /// Requests through this node, on this worker.
     hits: u16,
 }
@@ -96,6 +105,7 @@ impl Node {
     const REPEATED: u8 = 8;
     const COLLAPSED: u8 = 16;
     const LITERAL: u8 = 32;
+    const VALUE: u8 = 64;
 
     fn is(self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -119,6 +129,8 @@ pub struct Inference {
     nodes: KeyMap<Node>,
     /// Of unknown words, at how many nodes they are literals.
     literals: KeyMap<u8>,
+    /// Of words, at how many nodes they were values.
+    values: KeyMap<u8>,
     /// Compounds that are joined by `-`, `_` and capitals.
     joins: [u8; 3],
     news: Vec<u8>,
@@ -156,6 +168,7 @@ impl Inference {
             memory: Memory::new(),
             nodes: KeyMap::default(),
             literals: KeyMap::default(),
+            values: KeyMap::default(),
             joins: [0; 3],
             news: Vec::new(),
             facts: 0,
@@ -309,13 +322,13 @@ impl Inference {
         if self.mode == InferenceMode::Adaptive {
             let node = self.node(place.node);
             let child = self.node(hash::below(place.node, token.hash));
-            match node.known {
+            match node.known.saturating_sub(node.known_repeated) {
                 0 => {}
                 1 => score.add(Trait::SeenKnown1),
                 2..4 => score.add(Trait::SeenKnown2),
                 4..8 => score.add(Trait::SeenKnown4),
-                8..16 => score.add(Trait::SeenKnown8),
-                _ => score.add(Trait::SeenKnown16),
+                8..12 => score.add(Trait::SeenKnown8),
+                _ => score.add(Trait::SeenKnown12),
             }
             match node.known_repeated {
                 0 => {}
@@ -324,7 +337,11 @@ impl Inference {
                 4..8 => score.add(Trait::SeenKnownRepeated4),
                 _ => score.add(Trait::SeenKnownRepeated8),
             }
-            let (known_here, unknown_here) = (node.known_repeated, node.unknown);
+            let (known_here, unknown_here) = (
+                node.known_repeated.saturating_add(node.repeated),
+                node.unknown.saturating_sub(node.repeated)
+                    + node.known.saturating_sub(node.known_repeated),
+            );
             score.when(known_here >= 2 && known_here / 3 >= unknown_here, Trait::MostlyKnown);
             score.when(unknown_here >= 3 && unknown_here / 2 >= known_here, Trait::MostlyUnknown);
             match self.literals.get(&u64::from(token.hash)) {
@@ -332,22 +349,35 @@ impl Inference {
                 Some(1) => score.add(Trait::LiteralElsewhere1),
                 Some(_) => score.add(Trait::LiteralElsewhere2),
             }
-            match node.unknown {
+            match self.values.get(&u64::from(token.hash)) {
+                None => {}
+                Some(1) => score.add(Trait::ValueElsewhere1),
+                Some(2..4) => score.add(Trait::ValueElsewhere2),
+                Some(_) => score.add(Trait::ValueElsewhere4),
+            }
+            match node.unknown.saturating_sub(node.repeated) {
                 0 => {}
                 1 => score.add(Trait::SeenUnknown1),
                 2..4 => score.add(Trait::SeenUnknown2),
                 4..8 => score.add(Trait::SeenUnknown4),
-                8..16 => score.add(Trait::SeenUnknown8),
-                _ => score.add(Trait::SeenUnknown16),
+                8..12 => score.add(Trait::SeenUnknown8),
+                _ => score.add(Trait::SeenUnknown12),
             }
             match node.repeated {
                 0 => {}
                 1..3 => score.add(Trait::SeenRepeated1),
                 3..6 => score.add(Trait::SeenRepeated3),
-                _ => score.add(Trait::SeenRepeated6),
+                6..12 => score.add(Trait::SeenRepeated6),
+                _ => score.add(Trait::SeenRepeated12),
             }
             if node.is(Node::HAS_VALUE) {
-                score.add(Trait::SeenIdentifier);
+                let shape = 1_u16 << shape_of(token);
+                score.add(match node.shapes {
+                    shapes if shapes & shape != 0 => Trait::SameShape,
+                    shapes if shapes & WORD_SHAPES == 0 => Trait::NoWordShape,
+                    _ => Trait::OtherWordShape,
+                });
+                score.when(node.shapes & !WORD_SHAPES != 0, Trait::SeenIdentifier);
                 let values = hash::below(place.node, token.placeholder());
                 let alike = match following {
                     None => self.node(values).is(Node::END),
@@ -382,10 +412,15 @@ impl Inference {
             let child = self.node(key);
             if !child.is(Node::SEEN) {
                 let known = is_known(token);
-                if known && node.known < MAX_KNOWN {
-                    self.tell(Fact::Known, at, token.hash);
-                } else if !known && node.unknown < MAX_UNKNOWN {
-                    self.tell(Fact::Unknown, at, token.hash);
+                let (seen, repeated) = match known {
+                    true => (node.known, node.known_repeated),
+                    false => (node.unknown, node.repeated),
+                };
+                if seen < MAX_CHILDREN && seen.saturating_sub(repeated) < MAX_ONCE {
+                    self.tell(if known { Fact::Known } else { Fact::Unknown }, at, token.hash);
+                    if !literal {
+                        self.tell(Fact::ValueWord, at, token.hash);
+                    }
                 }
             } else if !child.is(Node::REPEATED) {
                 // Those that pass through are counted where they arrive, values here.
@@ -401,10 +436,11 @@ impl Inference {
                     let known = is_known(token);
                     let fact = if known { Fact::KnownRepeated } else { Fact::UnknownRepeated };
                     self.tell(fact, at, token.hash);
-                    if literal && !known {
+                    if literal {
                         self.tell(Fact::Literal, at, token.hash);
-                    } else if literal && let Some(join) = join_of(token) {
-                        self.tell(Fact::Joined, JOINS + join as u64, token.hash);
+                        if known && let Some(join) = join_of(token) {
+                            self.tell(Fact::Joined, JOINS + join as u64, token.hash);
+                        }
                     }
                 }
             }
@@ -412,10 +448,18 @@ impl Inference {
         if !literal && !self.node(hash::below(at, token.placeholder())).is(Node::SEEN) {
             self.tell(Fact::Value, at, token.placeholder());
         }
+        if !literal {
+            let shape = shape_of(token);
+            if self.node(at).shapes & (1 << shape) == 0 {
+                self.tell(Fact::Shape, at, shape);
+            }
+        }
         if node.hits >= MIN_REQUESTS && node.unknown >= MIN_UNKNOWN && !node.is(Node::COLLAPSED) {
             let score = Score { weights: &self.weights, sum: 0 };
-            let sum = i32::from(node.known) * score.of(Trait::CollapsePerKnown)
-                + i32::from(node.unknown) * score.of(Trait::CollapsePerUnknown)
+            let once = node.unknown.saturating_sub(node.repeated);
+            let known_once = node.known.saturating_sub(node.known_repeated);
+            let sum = i32::from(known_once) * score.of(Trait::CollapsePerKnown)
+                + i32::from(once) * score.of(Trait::CollapsePerUnknown)
                 + i32::from(node.known_repeated) * score.of(Trait::CollapsePerKnownRepeated)
                 + i32::from(node.repeated) * score.of(Trait::CollapsePerRepeated);
             if sum <= score.of(Trait::CollapseAt) {
@@ -451,26 +495,35 @@ impl Inference {
             Fact::Known | Fact::Unknown | Fact::Value => (hash::below(at, child), Node::SEEN),
             Fact::KnownRepeated | Fact::UnknownRepeated => (hash::below(at, child), Node::REPEATED),
             Fact::Literal | Fact::Joined => (hash::below(at, child), Node::LITERAL),
+            Fact::ValueWord => (hash::below(at, child), Node::VALUE),
+            Fact::Shape => (at, 0),
         };
+        if fact == Fact::Shape {
+            self.nodes.entry(at).or_default().shapes |= 1_u16.checked_shl(child).unwrap_or(0);
+            return;
+        }
         let node = self.nodes.entry(key).or_default();
         if node.is(flag) {
             return;
         }
         node.flags |= flag;
         let (count, most) = match fact {
-            Fact::End | Fact::Collapsed => return,
+            Fact::End | Fact::Collapsed | Fact::Shape => return,
             Fact::Value => return self.nodes.entry(at).or_default().flags |= Node::HAS_VALUE,
             Fact::Literal => (self.literals.entry(u64::from(child)).or_default(), u8::MAX),
+            Fact::ValueWord => (self.values.entry(u64::from(child)).or_default(), u8::MAX),
             Fact::Joined => match self.joins.get_mut(at.wrapping_sub(JOINS) as usize) {
                 Some(count) => (count, 64),
                 None => return,
             },
-            Fact::Known => (&mut self.nodes.entry(at).or_default().known, MAX_KNOWN),
-            Fact::Unknown => (&mut self.nodes.entry(at).or_default().unknown, MAX_UNKNOWN),
+            Fact::Known => (&mut self.nodes.entry(at).or_default().known, MAX_CHILDREN),
+            Fact::Unknown => (&mut self.nodes.entry(at).or_default().unknown, MAX_CHILDREN),
             Fact::KnownRepeated => {
-                (&mut self.nodes.entry(at).or_default().known_repeated, MAX_KNOWN)
+                (&mut self.nodes.entry(at).or_default().known_repeated, MAX_CHILDREN)
             }
-            Fact::UnknownRepeated => (&mut self.nodes.entry(at).or_default().repeated, MAX_UNKNOWN),
+            Fact::UnknownRepeated => {
+                (&mut self.nodes.entry(at).or_default().repeated, MAX_CHILDREN)
+            }
         };
         *count = count.saturating_add(1).min(most);
     }
@@ -510,6 +563,25 @@ fn is_known(token: &Token<'_>) -> bool {
         && ((sketch.words > 0 && sketch.known + sketch.compounds >= sketch.words)
             || sketch.sigil
             || (sketch.camel && !sketch.capital))
+}
+
+/// Shapes of words; the others are forms of identifiers.
+const WORD_SHAPES: u16 = 0xff;
+
+/// The number of the shape that a value has.
+fn shape_of(token: &Token<'_>) -> u32 {
+    let sketch = &token.sketch;
+    match token.kind {
+        Kind::Identifier(form) => 8 + (form as u32).min(7),
+        _ if sketch.upper => 0,
+        _ if sketch.capital => 1,
+        _ if sketch.dotted => 2,
+        _ if sketch.kebab => 3,
+        _ if sketch.snake => 4,
+        _ if sketch.camel => 5,
+        _ if is_known(token) => 6,
+        _ => 7,
+    }
 }
 
 /// How the words of a known compound are joined.

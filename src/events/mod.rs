@@ -140,8 +140,7 @@ impl EventsPlan {
                     [] => "none".to_owned(),
                     declared => format!("`{}`", declared.join("`, `")),
                 };
-                let message =
-                    format!("{} is not declared; `{name}` has {declared}", shown(&label));
+                let message = format!("{} is not declared; `{name}` has {declared}", shown(&label));
                 return Err(Refusal::new(Outcome::Invalid, "labels", message));
             };
             *slot = Some(text);
@@ -173,7 +172,8 @@ impl Families {
             return Self::default();
         }
         let metrics = plan.metrics.iter().filter(|_| plan.recorded);
-        let families = metrics.map(|m| rules::define(host, registry, &m.metric, &[], max)).collect();
+        let families =
+            metrics.map(|m| rules::define(host, registry, &m.metric, &[], max)).collect();
         let outcomes = ["accepted", "unknown_metric", "malformed", "invalid"].map(|outcome| {
             let labels = [("outcome", outcome)];
             registry.own(host, MetricKind::Counter, "route_metrics_events_total", &labels)

@@ -81,15 +81,21 @@ impl Head<'_> {
         // Parameters do not matter: JSON is UTF-8 whatever they say (RFC 8259, 11).
         let media = self.content_type.unwrap_or_default().split(|&b| b == b';').next();
         if !media.unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"application/json") {
-            return Some(Answer::new(415, "events are JSON; send `content-type: application/json`"));
+            return Some(Answer::new(
+                415,
+                "events are JSON; send `content-type: application/json`",
+            ));
         }
         let coding = self.content_encoding.unwrap_or(b"identity").trim_ascii();
         if !coding.eq_ignore_ascii_case(b"identity") {
             return Some(Answer::new(415, "the body is encoded; send it without content-encoding"));
         }
         let length = self.content_length.and_then(|text| std::str::from_utf8(text).ok());
-        let length = length.and_then(|text| text.trim().parse::<u64>().ok());
-        length.is_some_and(|length| length > MAX_BYTES as u64).then(Answer::too_large)
+        let too_large = length.is_some_and(|text| match text.trim().parse::<u64>() {
+            Ok(length) => length > MAX_BYTES as u64,
+            Err(error) => *error.kind() == std::num::IntErrorKind::PosOverflow,
+        });
+        too_large.then(Answer::too_large)
     }
 }
 
@@ -158,7 +164,10 @@ fn read(item: Value) -> Result<Reported<'static>, Refusal> {
         Some(_) => return Err(Refusal::new(Outcome::Invalid, "value", "is not a number")),
     };
     if let Some(key) = item.keys().next() {
-        let message = format!("{} is not a key of an event; those are `metric`, `labels` and `value`", shown(key));
+        let message = format!(
+            "{} is not a key of an event; those are `metric`, `labels` and `value`",
+            shown(key)
+        );
         return Err(malformed("", &message));
     }
     let labels = labels.into_iter().map(|(name, value)| {
