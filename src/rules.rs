@@ -297,7 +297,7 @@ impl Scratch {
         let slot = read.get_mut(at)?;
         let range = slot.get_or_insert_with(|| {
             let start = bytes.len();
-            host.header(HeaderMap::Response, names.get(at)?, bytes).then(|| start..bytes.len())
+            host.header(HeaderMap::Response, names.get(at)?, bytes).then_some(start..bytes.len())
         });
         bytes.get(range.clone()?)
     }
