@@ -22,6 +22,8 @@ pub mod number;
 pub mod plan;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod reference;
 pub mod registry;
 pub mod request;
 pub mod rules;

@@ -214,10 +214,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn full_name(&self, name: &str) -> String {
-        match self.config.namespace.as_str() {
-            "" => name.to_owned(),
-            namespace => format!("{namespace}_{name}"),
-        }
+        self.config.full_name(name)
     }
 
     /// The names that `labels` defines.

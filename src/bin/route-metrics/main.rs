@@ -1,8 +1,14 @@
 //! The command `route-metrics`: checks plugin configurations, prints what they need from Envoy, and
 //! shows what they make of requests. One file per subcommand.
 
+mod bootstrap;
 mod check;
+mod envoy;
+mod explain;
 mod input;
+mod label;
+mod labeller;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -23,6 +29,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Bootstrap(bootstrap::Arguments),
+    Envoy(envoy::Arguments),
+    Explain(explain::Arguments),
+    Schema(schema::Arguments),
+    Label(label::Arguments),
 }
 
 /// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
@@ -31,6 +42,11 @@ type Outcome = anyhow::Result<()>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Bootstrap(arguments) => bootstrap::run(&arguments),
+        Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Label(arguments) => label::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 /// Long enough for anything that a healthy Envoy does on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-const PAUSE: Duration = Duration::from_millis(10);
+/// The first pause between two tries, and the longest: looking costs the machine something, too.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
 /// Calls `probe` until it gives `Ok`, and returns that, or the last `Err` once `within` is over.
 pub fn poll<T, E>(within: Duration, mut probe: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let deadline = Instant::now() + within;
+    let (mut pause, longest) = PAUSES;
     loop {
         match probe() {
-            Err(_) if Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(_) if Instant::now() < deadline => {
+                thread::sleep(pause);
+                pause = longest.min(pause * 3 / 2);
+            }
             outcome => return outcome,
         }
     }
