@@ -10,6 +10,7 @@ pub mod config;
 pub mod endpoint;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod envoy_config;
+pub mod events;
 pub mod filter;
 pub mod flags;
 pub mod grpc;
@@ -17,6 +18,7 @@ pub mod host;
 pub mod labels;
 pub mod limits;
 pub mod method;
+pub mod number;
 pub mod plan;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
@@ -24,6 +26,7 @@ pub mod recorder;
 pub mod reference;
 pub mod registry;
 pub mod request;
+pub mod rules;
 pub mod sampling;
 pub mod value;
 
