@@ -1,0 +1,669 @@
+//! Finds the most specific of many templates for a path.
+//!
+//! The templates are a trie of segments, laid out in a few flat vectors. Text is found by hash, so
+//! that a node with thousands of children costs the same as one with three; a search allocates
+//! nothing and is no deeper than [`MAX_SEGMENTS`].
+//!
+//! Segments are tried from left to right, the most specific child first: text, text around
+//! parameters, a parameter, the rest. The first way that leads to a template is therefore the most
+//! specific one. A way that fails is not walked again: a node whose templates all have other lengths
+//! is skipped, and so is one below which the same stands as below the one that failed last at that
+//! depth.
+//!
+//! Hashes are not keyed: nothing that a client sends is ever stored, and a path that collides with
+//! a template's text costs one comparison.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::path::MAX_SEGMENTS;
+use super::template::{Segment, Shape, Template, fit, texts};
+
+/// No child, no ends, no extra: the root is nobody's child, and the first of all others is empty.
+const NONE: u32 = 0;
+
+/// Marks a child that is no node, but where in `ends` the templates are that end there.
+const LEAF: u32 = 1 << 31;
+
+/// A set of templates, compiled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Matcher {
+    /// The first one is the root.
+    nodes: Vec<Node>,
+    /// For each node what stands below it, as a hash: equal where the same paths match.
+    classes: Vec<u64>,
+    /// Hash tables of children by text, one for each node that has any.
+    edges: Vec<Edge>,
+    /// What not all nodes have.
+    extras: Vec<Extra>,
+    patterns: Vec<Pattern>,
+    ends: Vec<End>,
+    /// The methods that templates name; `End::method` counts from 1.
+    methods: Vec<String>,
+    /// The text of all segments, each once.
+    text: Vec<u8>,
+    /// The longest text of a segment.
+    longest: usize,
+}
+
+/// Sixteen bytes, so that four share a cache line and none lies across two: what a search costs is
+/// the cache lines that it touches.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    /// The first slot of the table in `edges`.
+    edges: u32,
+    /// The child for any segment.
+    param: u32,
+    /// Where the node's extra is.
+    extra: u32,
+    below: Below,
+}
+
+/// What is below a node.
+///
+/// Bit n up to [`MAX_SEGMENTS`]: a template ends n segments further down. Bit 31: one ends in
+/// `{*name}`. Between them the size of the table of texts: 0 for none, else the power of two plus 1.
+#[derive(Clone, Copy, Debug, Default)]
+struct Below(u32);
+
+impl Below {
+    const LENGTHS: u32 = (1 << (MAX_SEGMENTS + 1)) - 1;
+    const REST: u32 = 1 << 31;
+    const TABLE: u32 = MAX_SEGMENTS as u32 + 1;
+
+    /// The mask of places in the table of texts.
+    fn mask(self) -> Option<u32> {
+        match (self.0 & !Self::REST) >> Self::TABLE {
+            0 => None,
+            size => Some((1 << (size - 1)) - 1),
+        }
+    }
+
+    fn set_slots(&mut self, slots: usize) {
+        if slots > 0 {
+            self.0 |= (slots.trailing_zeros() + 1) << Self::TABLE;
+        }
+    }
+
+    /// Adds what is below a child.
+    fn add(&mut self, child: Self) {
+        self.0 |= (child.0 << 1) & Self::LENGTHS | child.0 & Self::REST;
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Edge {
+    hash: u32,
+    text: Text,
+    /// `NONE` in an empty slot.
+    child: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Text {
+    start: u32,
+    length: u16,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Extra {
+    /// The templates that end here, in `ends`.
+    ends: u32,
+    /// The templates that end in the rest of the path, in `ends`.
+    rest: u32,
+    /// In `patterns`: one after the other in the order of [`Segment`], so those of one shape stand
+    /// together, sorted by their texts.
+    first_pattern: u32,
+    pattern_count: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pattern {
+    shape: Shape,
+    /// The texts, joined by zero bytes, which no text has.
+    text: Text,
+    child: u32,
+}
+
+/// One of the templates that match the same paths. They stand together, that for any method last.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// 0 for any method.
+    method: u32,
+    template: u32,
+    /// Whether no more follow.
+    last: bool,
+}
+
+/// Two templates that match the same requests, by their places in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Conflict {
+    pub later: u32,
+    pub earlier: u32,
+}
+
+impl Matcher {
+    /// Compiles templates. A template is known by its place in the list. Of those that match the
+    /// same paths with the same method, only the first is taken, and the others are told.
+    pub fn compile<'t>(
+        templates: impl IntoIterator<Item = (u32, &'t Template)>,
+    ) -> (Self, Vec<Conflict>) {
+        let mut entries: Vec<Entry<'_>> =
+            templates.into_iter().map(|(index, template)| Entry { index, template }).collect();
+        entries.sort_by(|one, two| one.compare_requests(two).then(one.index.cmp(&two.index)));
+        let mut conflicts = Vec::new();
+        entries.dedup_by(|later, earlier| {
+            let same = later.compare_requests(earlier).is_eq();
+            if same {
+                conflicts.push(Conflict { later: later.index, earlier: earlier.index });
+            }
+            same
+        });
+        conflicts.sort();
+        let mut builder = Builder { matcher: Self::default(), texts: BTreeMap::new() };
+        builder.matcher.extras.push(Extra::default());
+        builder.matcher.ends.push(End { method: 0, template: 0, last: true });
+        builder.node(&entries, 0);
+        let mut matcher = builder.matcher;
+        matcher.nodes.shrink_to_fit();
+        matcher.classes.shrink_to_fit();
+        matcher.edges.shrink_to_fit();
+        matcher.extras.shrink_to_fit();
+        matcher.patterns.shrink_to_fit();
+        matcher.ends.shrink_to_fit();
+        matcher.text.shrink_to_fit();
+        (matcher, conflicts)
+    }
+
+    /// Whether it has no templates.
+    pub fn is_empty(&self) -> bool {
+        self.ends.len() < 2
+    }
+
+    /// The most specific template for a path, by its place in the list that was compiled. Of a
+    /// truncated path more segments follow, so only `{*name}` can match its end.
+    pub fn find(&self, method: &[u8], segments: &[&[u8]], truncated: bool) -> Option<u32> {
+        Search::new(self, method, segments, truncated).descend(0, 0)
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(self.nodes.as_slice())
+            + size_of_val(self.classes.as_slice())
+            + size_of_val(self.edges.as_slice())
+            + size_of_val(self.extras.as_slice())
+            + size_of_val(self.patterns.as_slice())
+            + size_of_val(self.ends.as_slice())
+            + self.text.len()
+    }
+
+    /// The number of a method; one that no template names has a number that no end has.
+    fn method(&self, method: &[u8]) -> u32 {
+        let known = self.methods.iter().position(|known| known.as_bytes() == method);
+        known.map_or(u32::MAX, |index| number(index + 1))
+    }
+
+    fn text(&self, text: Text) -> &[u8] {
+        let start = text.start as usize;
+        self.text.get(start..start + usize::from(text.length)).unwrap_or_default()
+    }
+
+    /// The child of a node for a text.
+    fn child(&self, node: &Node, text: &[u8]) -> Option<u32> {
+        let mask = node.below.mask()?;
+        if text.len() > self.longest {
+            return None;
+        }
+        let hash = short(hash(text));
+        for offset in 0..=mask {
+            let slot = node.edges + (hash.wrapping_add(offset) & mask);
+            let edge = self.edges.get(slot as usize)?;
+            if edge.hash == hash && edge.child != NONE && self.text(edge.text) == text {
+                return Some(edge.child);
+            }
+            if edge.child == NONE {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// One search for a path.
+struct Search<'m, 's> {
+    matcher: &'m Matcher,
+    segments: &'s [&'s [u8]],
+    truncated: bool,
+    method: u32,
+    /// The class of the node that failed last, by depth.
+    failed: [u64; MAX_SEGMENTS + 1],
+    /// Bit n: one has failed at depth n.
+    failures: u32,
+    /// Nodes looked at.
+    #[cfg(test)]
+    steps: usize,
+}
+
+impl<'m, 's> Search<'m, 's> {
+    fn new(matcher: &'m Matcher, method: &[u8], segments: &'s [&'s [u8]], truncated: bool) -> Self {
+        Self {
+            matcher,
+            segments,
+            truncated,
+            method: matcher.method(method),
+            failed: [0; MAX_SEGMENTS + 1],
+            failures: 0,
+            #[cfg(test)]
+            steps: 0,
+        }
+    }
+
+    /// The template for the segments from `depth` on, below a child. Comes back to a node only
+    /// where it has another way to go.
+    fn descend(&mut self, mut at: u32, mut depth: usize) -> Option<u32> {
+        let matcher = self.matcher;
+        loop {
+            #[cfg(test)]
+            {
+                self.steps += 1;
+            }
+            let left = self.segments.get(depth..).unwrap_or_default();
+            if at & LEAF != 0 {
+                return if left.is_empty() { self.end(at & !LEAF) } else { None };
+            }
+            let node = matcher.nodes.get(at as usize)?;
+            let length = if self.truncated { 0 } else { 1 << left.len() };
+            if node.below.0 & (length | Below::REST) == 0 || self.has_failed(at, depth) {
+                return None;
+            }
+            let extra =
+                if node.extra == NONE { None } else { matcher.extras.get(node.extra as usize) };
+            let Some(&segment) = left.first() else {
+                return if self.truncated { None } else { self.end(extra?.ends) };
+            };
+            if let Some(child) = matcher.child(node, segment) {
+                if node.param == NONE && extra.is_none() {
+                    (at, depth) = (child, depth + 1);
+                    continue;
+                }
+                if let Some(found) = self.try_child(child, depth + 1) {
+                    return Some(found);
+                }
+            }
+            let Some(extra) = extra else {
+                if node.param == NONE {
+                    return None;
+                }
+                (at, depth) = (node.param, depth + 1);
+                continue;
+            };
+            if extra.pattern_count != 0
+                && let Some(found) = self.patterns(extra, segment, depth)
+            {
+                return Some(found);
+            }
+            if node.param != NONE
+                && let Some(found) = self.try_child(node.param, depth + 1)
+            {
+                return Some(found);
+            }
+            return self.end(extra.rest);
+        }
+    }
+
+    /// As [`Self::descend`], and remembers a failure.
+    fn try_child(&mut self, child: u32, depth: usize) -> Option<u32> {
+        let found = self.descend(child, depth);
+        if found.is_none()
+            && let Some(&class) = self.matcher.classes.get(child as usize)
+            && let Some(failed) = self.failed.get_mut(depth)
+        {
+            *failed = class;
+            self.failures |= 1 << depth;
+        }
+        found
+    }
+
+    /// Whether all that is below a node has failed at this depth already, below another one.
+    fn has_failed(&self, at: u32, depth: usize) -> bool {
+        self.failures & 1 << depth != 0
+            && self.matcher.classes.get(at as usize) == self.failed.get(depth)
+    }
+
+    /// The first template below the patterns that fit a segment.
+    fn patterns(&mut self, extra: &Extra, segment: &[u8], depth: usize) -> Option<u32> {
+        let matcher = self.matcher;
+        let first = extra.first_pattern as usize;
+        let mut left = matcher.patterns.get(first..first + extra.pattern_count as usize)?;
+        while let Some(shape) = left.first().map(|pattern| pattern.shape) {
+            let count = left.partition_point(|pattern| pattern.shape == shape);
+            let (group, others) = left.split_at_checked(count)?;
+            left = others;
+            let (prefix, suffix) = (usize::from(shape.prefix), usize::from(shape.suffix));
+            if segment.len() <= usize::from(shape.text) {
+                continue;
+            }
+            let head = segment.get(..prefix)?;
+            let tail = segment.get(segment.len().checked_sub(suffix)?..)?;
+            let around = |pattern: &Pattern| {
+                let text = matcher.text(pattern.text);
+                let order = text.get(..prefix).unwrap_or_default().cmp(head);
+                // Between prefix and suffix stands what the order of the texts knows first.
+                if usize::from(shape.text) > prefix + suffix {
+                    return order;
+                }
+                order.then_with(|| text.get(prefix + 1..).unwrap_or_default().cmp(tail))
+            };
+            let start = group.partition_point(|pattern| around(pattern).is_lt());
+            for pattern in group.iter().skip(start).take_while(|pattern| around(pattern).is_eq()) {
+                let texts = matcher.text(pattern.text).split(|&byte| byte == 0);
+                if fit(texts, segment, |_, _| {})
+                    && let Some(found) = self.try_child(pattern.child, depth + 1)
+                {
+                    return Some(found);
+                }
+            }
+        }
+        None
+    }
+
+    /// The template for the method, of those at a place in `ends`.
+    fn end(&self, first: u32) -> Option<u32> {
+        if first == NONE {
+            return None;
+        }
+        for end in self.matcher.ends.get(first as usize..)? {
+            if end.method == 0 || end.method == self.method {
+                return Some(end.template);
+            }
+            if end.last {
+                break;
+            }
+        }
+        None
+    }
+}
+
+/// One template of those to be compiled.
+struct Entry<'t> {
+    index: u32,
+    template: &'t Template,
+}
+
+impl<'t> Entry<'t> {
+    /// Orders by path, then by method, any method last. Equal means the same requests.
+    fn compare_requests(&self, other: &Self) -> Ordering {
+        let method = |template: &'t Template| (template.method.is_none(), &template.method);
+        self.template
+            .compare_paths(other.template)
+            .then_with(|| method(self.template).cmp(&method(other.template)))
+    }
+
+    fn segment(&self, depth: usize) -> Option<Segment<'t>> {
+        self.template.segments().nth(depth)
+    }
+}
+
+struct Builder<'t> {
+    matcher: Matcher,
+    /// Where a text of a segment is in `Matcher::text`.
+    texts: BTreeMap<&'t str, Text>,
+}
+
+/// What has been built below a node.
+struct Built {
+    child: u32,
+    class: u64,
+    below: Below,
+}
+
+impl<'t> Builder<'t> {
+    /// Adds a node, or a leaf, for sorted templates that agree up to `depth`.
+    fn child(&mut self, entries: &[Entry<'t>], depth: usize) -> Built {
+        if entries.iter().all(|entry| entry.segment(depth).is_none()) {
+            let mut class = 0;
+            let child = LEAF | self.ends(entries, &mut class);
+            return Built { child, class, below: Below(1) };
+        }
+        self.node(entries, depth)
+    }
+
+    /// Adds a node for sorted templates that agree up to `depth`.
+    fn node(&mut self, entries: &[Entry<'t>], depth: usize) -> Built {
+        let at = self.matcher.nodes.len();
+        self.matcher.nodes.push(Node::default());
+        self.matcher.classes.push(0);
+        let mut node = Node::default();
+        let mut extra = Extra::default();
+        let mut class = 0;
+        let mut children = Vec::new();
+        let mut patterns = Vec::new();
+        for group in entries.chunk_by(|one, two| one.segment(depth) == two.segment(depth)) {
+            let segment = match group.first().map(|entry| entry.segment(depth)) {
+                Some(Some(Segment::Rest)) => {
+                    class = mix(class, 1);
+                    extra.rest = self.ends(group, &mut class);
+                    node.below.0 |= Below::REST;
+                    continue;
+                }
+                Some(Some(segment)) => segment,
+                _ => {
+                    extra.ends = self.ends(group, &mut class);
+                    node.below.0 |= 1;
+                    continue;
+                }
+            };
+            let built = self.child(group, depth + 1);
+            node.below.add(built.below);
+            class = mix(class, built.class);
+            match segment {
+                Segment::Static(text) => {
+                    class = mix(class, hash(text.as_bytes()));
+                    children.push((text, built.child));
+                }
+                Segment::Pattern(pattern) => {
+                    let joined = texts(pattern).collect::<Vec<_>>().join("\0");
+                    class = mix(class, hash(joined.as_bytes()));
+                    let text = self.append(joined.as_bytes());
+                    patterns.push(Pattern { shape: Shape::of(pattern), text, child: built.child });
+                }
+                Segment::Param | Segment::Rest => {
+                    class = mix(class, 2);
+                    node.param = built.child;
+                }
+            }
+        }
+        extra.first_pattern = number(self.matcher.patterns.len());
+        extra.pattern_count = number(patterns.len());
+        self.matcher.patterns.append(&mut patterns);
+        if extra.pattern_count | extra.ends | extra.rest != 0 {
+            node.extra = number(self.matcher.extras.len());
+            self.matcher.extras.push(extra);
+        }
+        self.table(&mut node, &children);
+        if let (Some(place), Some(class_place)) =
+            (self.matcher.nodes.get_mut(at), self.matcher.classes.get_mut(at))
+        {
+            (*place, *class_place) = (node, class);
+        }
+        Built { child: number(at), class, below: node.below }
+    }
+
+    /// Adds the ends of templates that match the same paths; where they are.
+    fn ends(&mut self, entries: &[Entry<'t>], class: &mut u64) -> u32 {
+        let first = number(self.matcher.ends.len());
+        for (index, entry) in entries.iter().enumerate() {
+            let method = match &entry.template.method {
+                None => 0,
+                Some(method) => {
+                    if self.matcher.method(method.as_bytes()) == u32::MAX {
+                        self.matcher.methods.push(method.clone());
+                    }
+                    self.matcher.method(method.as_bytes())
+                }
+            };
+            *class = mix(*class, u64::from(method) + 3);
+            let last = index + 1 == entries.len();
+            self.matcher.ends.push(End { method, template: entry.index, last });
+        }
+        first
+    }
+
+    /// Lays out a node's children by text. A third of the slots or more is free where there are
+    /// more than two.
+    fn table(&mut self, node: &mut Node, children: &[(&'t str, u32)]) {
+        let slots = match children.len() {
+            count @ ..3 => count,
+            count => (count + count / 2).next_power_of_two(),
+        };
+        node.edges = number(self.matcher.edges.len());
+        node.below.set_slots(slots);
+        let mut table = vec![Edge::default(); slots];
+        for &(text, child) in children {
+            let hash = short(hash(text.as_bytes()));
+            let edge = Edge { hash, text: self.intern(text), child };
+            let order = (0..slots).map(|offset| (hash as usize).wrapping_add(offset) & (slots - 1));
+            for slot in order {
+                if let Some(place) = table.get_mut(slot).filter(|place| place.child == NONE) {
+                    *place = edge;
+                    break;
+                }
+            }
+        }
+        self.matcher.edges.append(&mut table);
+        self.matcher.longest =
+            children.iter().map(|(text, _)| text.len()).fold(self.matcher.longest, usize::max);
+    }
+
+    /// Where a text is; it is there once.
+    fn intern(&mut self, text: &'t str) -> Text {
+        if let Some(known) = self.texts.get(text) {
+            return *known;
+        }
+        let place = self.append(text.as_bytes());
+        self.texts.insert(text, place);
+        place
+    }
+
+    fn append(&mut self, text: &[u8]) -> Text {
+        let start = number(self.matcher.text.len());
+        self.matcher.text.extend_from_slice(text);
+        // A template has at most 1,024 bytes.
+        Text { start, length: u16::try_from(text.len()).unwrap_or(u16::MAX) }
+    }
+}
+
+/// A place as it is kept; a configuration of 4 GiB does not reach the module.
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// Adds to a hash.
+fn mix(hash: u64, value: u64) -> u64 {
+    let product = (hash.rotate_left(26) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ product >> 29
+}
+
+/// The hash of a text, eight bytes at a time; the last eight may overlap those before.
+pub(super) fn hash(text: &[u8]) -> u64 {
+    let length = text.len() as u64;
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        let hash = words.iter().fold(length, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        return mix(hash, u64::from_le_bytes(*last));
+    }
+    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    mix(length, word)
+}
+
+/// The half of a hash that is kept.
+fn short(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(templates: &[String]) -> Matcher {
+        let templates: Vec<Template> =
+            templates.iter().map(|text| Template::parse(text).expect(text)).collect();
+        let (matcher, conflicts) = Matcher::compile((0..).zip(&templates));
+        assert_eq!(conflicts, []);
+        matcher
+    }
+
+    /// The template found, and how many nodes were looked at.
+    fn search(matcher: &Matcher, path: &str) -> (Option<u32>, usize) {
+        let segments: Vec<&[u8]> = path.split('/').skip(1).map(str::as_bytes).collect();
+        let mut search = Search::new(matcher, b"GET", &segments, false);
+        (search.descend(0, 0), search.steps)
+    }
+
+    /// All templates of `length` segments, each of which is one of `kinds`, and then `end`.
+    fn grid(kinds: &[&str], length: u32, end: &str) -> Vec<String> {
+        let count = kinds.len().pow(length);
+        let template = |number: usize| {
+            let digits = (0..length).map(|place| number / kinds.len().pow(place) % kinds.len());
+            let path: String = digits.flat_map(|kind| ["/", kinds[kind]]).collect();
+            format!("{path}/{end}")
+        };
+        (0..count).map(template).collect()
+    }
+
+    #[test]
+    fn hostile_templates_and_paths_cost_little_per_segment() {
+        // 4,096 ways lead to the last segment of these paths, and all fail there.
+        let matcher = compile(&grid(&["a", "{x}"], 12, "end"));
+        let (found, steps) = search(&matcher, "/a/a/a/a/a/a/a/a/a/a/a/a/other");
+        assert_eq!(found, None);
+        assert!(steps <= 2 * 13 + 1, "{steps} nodes");
+        let matcher = compile(&grid(&["a", "a{x}", "{x}a", "{x}"], 6, "end"));
+        let (found, steps) = search(&matcher, "/aaa/aaa/aaa/aaa/aaa/aaa/other");
+        assert_eq!(found, None);
+        assert!(steps <= 4 * 7 + 1, "{steps} nodes");
+        // Other lengths are not walked at all.
+        assert_eq!(search(&matcher, "/aaa/aaa/aaa"), (None, 1));
+    }
+
+    #[test]
+    fn no_node_is_looked_at_twice() {
+        // Every way differs from every other, so nothing is skipped: the trie is the bound.
+        let mut templates = grid(&["a", "{x}"], 10, "end");
+        for (index, template) in templates.iter_mut().enumerate() {
+            template.push_str(&index.to_string());
+        }
+        let matcher = compile(&templates);
+        let (found, steps) = search(&matcher, "/a/a/a/a/a/a/a/a/a/a/other");
+        assert_eq!(found, None);
+        assert!(steps <= matcher.nodes.len(), "{steps} of {} nodes", matcher.nodes.len());
+    }
+
+    #[test]
+    fn many_patterns_in_one_place_are_told_apart() {
+        let mut templates: Vec<String> = (0..500).map(|n| format!("/{{x}}:verb{n}")).collect();
+        templates.extend((0..500).map(|n| format!("/file{n}-{{x}}.txt")));
+        templates.extend((0..50).map(|n| format!("/{{x}}-{n}-{{y}}")));
+        let matcher = compile(&templates);
+        for (index, template) in (0..).zip(&templates) {
+            let path = template.replace("{x}", "q").replace("{y}", "r");
+            assert_eq!(search(&matcher, &path).0, Some(index), "{path}");
+        }
+        assert_eq!(search(&matcher, "/q:verb500").0, None);
+    }
+
+    #[test]
+    fn many_texts_in_one_place_are_told_apart() {
+        let templates: Vec<String> = (0..5000).map(|n| format!("/word{n}")).collect();
+        let matcher = compile(&templates);
+        for (index, template) in (0..).zip(&templates) {
+            assert_eq!(search(&matcher, template), (Some(index), 2), "{template}");
+        }
+        assert_eq!(search(&matcher, "/word"), (None, 1));
+    }
+}
