@@ -38,6 +38,16 @@ pub struct Config {
     pub events: Events,
 }
 
+impl Config {
+    /// A metric's name in the scrape: under the namespace, where there is one.
+    pub fn full_name(&self, name: &str) -> String {
+        match self.namespace.as_str() {
+            "" => name.to_owned(),
+            namespace => format!("{namespace}_{name}"),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -1,7 +1,9 @@
 //! The command `route-metrics`: checks plugin configurations, prints what they need from Envoy, and
 //! shows what they make of requests. One file per subcommand.
 
+mod bootstrap;
 mod check;
+mod envoy;
 mod input;
 
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Bootstrap(bootstrap::Arguments),
+    Envoy(envoy::Arguments),
 }
 
 /// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
@@ -31,6 +35,8 @@ type Outcome = anyhow::Result<()>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Bootstrap(arguments) => bootstrap::run(&arguments),
+        Command::Envoy(arguments) => envoy::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
