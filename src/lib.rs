@@ -17,7 +17,11 @@ pub mod host;
 pub mod labels;
 pub mod limits;
 pub mod method;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod openapi;
 pub mod plan;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod preview;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
 pub mod registry;

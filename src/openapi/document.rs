@@ -65,11 +65,11 @@ impl Files {
     }
 }
 
-/// The bytes of a specification.
+/// The bytes of a specification's file.
 ///
 /// # Errors
 /// Not readable, or larger than 256 MiB.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let size = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
     check_size(size).with_context(|| path.display().to_string())?;
     std::fs::read(path).with_context(|| path.display().to_string())
@@ -137,11 +137,7 @@ fn kind(value: &Value) -> &'static str {
 ///
 /// # Errors
 /// It is no specification, has no paths, or refers to what cannot be read.
-pub(super) fn paths(
-    document: &Value,
-    name: &Path,
-    files: &mut Files,
-) -> anyhow::Result<Vec<Item>> {
+pub(super) fn paths(document: &Value, name: &Path, files: &mut Files) -> anyhow::Result<Vec<Item>> {
     let root = root_bases(document)?;
     let paths = match document.get("paths") {
         Some(Value::Object(paths)) => paths,
@@ -273,13 +269,14 @@ fn operations(item: &Value, root: &[Base]) -> Vec<Operations> {
     };
     let of_item = servers(item).unwrap_or_else(|| root.to_vec());
     let mut all: Vec<Operations> = Vec::new();
-    let mut add = |servers: Vec<Base>, method: String| {
-        match all.iter_mut().find(|operations| operations.servers == servers) {
-            Some(operations) => {
-                operations.methods.insert(method);
-            }
-            None => all.push(Operations { servers, methods: BTreeSet::from([method]) }),
+    let mut add = |servers: Vec<Base>, method: String| match all
+        .iter_mut()
+        .find(|operations| operations.servers == servers)
+    {
+        Some(operations) => {
+            operations.methods.insert(method);
         }
+        None => all.push(Operations { servers, methods: BTreeSet::from([method]) }),
     };
     for method in METHODS {
         if let Some(operation) = item.get(method).filter(|operation| operation.is_object()) {

@@ -2,8 +2,8 @@
 //!
 //! [`Import`] takes OpenAPI 3.0, 3.1 and Swagger 2.0, as JSON or YAML, and gives a plugin
 //! configuration with one template for each path, below each base path of its servers. What the
-//! template syntax cannot say is brought into a form that it can, and said in [`Import::notes`];
-//! the result always passes `check`.
+//! template syntax cannot say is brought into a form that it can, and told; the result always passes
+//! `check`.
 
 mod document;
 mod server;
@@ -16,6 +16,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::config::{self, Capacity, Config};
+pub use document::read;
 use document::{Files, Operations};
 
 /// Places for what the specification does not name: methods' values are few, endpoints that are
@@ -62,7 +63,11 @@ impl Import {
         for item in paths {
             let mut changes = Vec::new();
             let Some(path) = template::from_key(&item.key, &mut changes) else {
-                self.notes.push(format!("{shown}: {:?} is left out: {}", item.key, changes.join("; ")));
+                self.notes.push(format!(
+                    "{shown}: {:?} is left out: {}",
+                    item.key,
+                    changes.join("; ")
+                ));
                 continue;
             };
             for change in changes {
@@ -135,12 +140,6 @@ impl Import {
         self.entries.push(Entry { path, only, methods: own });
     }
 
-    /// What had to be changed or left out, one line each.
-    #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
     /// The templates in the order of the specifications, a method in front only where two names of
     /// the same path are told apart by it.
     #[must_use]
@@ -158,11 +157,14 @@ impl Import {
     }
 
     /// The plugin configuration: the templates, and higher limits where the defaults are too low
-    /// for them.
+    /// for them. With it, what had to be changed or left out, one line each.
     #[must_use]
-    pub fn configuration(&self) -> Value {
+    pub fn configuration(&self) -> (Value, Vec<String>) {
         let operations: usize = self.entries.iter().map(|entry| entry.methods.len().max(1)).sum();
-        configuration(&self.templates(), operations)
+        let mut templates = self.templates();
+        let mut notes = self.notes.clone();
+        notes.extend(drop_refused(&mut templates));
+        (configuration(&templates, operations), notes)
     }
 }
 

@@ -159,7 +159,8 @@ fn read_expression(inner: &str, pieces: &mut Vec<Piece>, changes: &mut Vec<Strin
             pieces.push(Piece::Text(operator.to_string()));
         }
         let starred = name.starts_with('*') || name.ends_with(['*', '+']);
-        let plain = parameter_name(name.trim_matches(['*', '+', '?']).split(':').next().unwrap_or(""));
+        let plain =
+            parameter_name(name.trim_matches(['*', '+', '?']).split(':').next().unwrap_or(""));
         if plain != name && pattern.is_none() && !starred && operator == ' ' {
             changes.push(format!("the parameter {name:?} is written {{{plain}}}"));
         }

@@ -370,7 +370,8 @@ impl Replay {
             self.scratch.clear();
             let path = CanonicalPath::new(&entry.path);
             self.heuristic.label(&path, &mut self.scratch);
-            seen.learned = *seen.text != *self.scratch && path.form() == crate::endpoint::Form::Path;
+            seen.learned =
+                *seen.text != *self.scratch && path.form() == crate::endpoint::Form::Path;
         }
     }
 

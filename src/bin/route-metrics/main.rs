@@ -4,7 +4,9 @@
 mod bootstrap;
 mod check;
 mod envoy;
+mod import_openapi;
 mod input;
+mod preview;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ enum Command {
     Check(check::Arguments),
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
+    ImportOpenapi(import_openapi::Arguments),
+    Preview(preview::Arguments),
 }
 
 /// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
+        Command::Preview(arguments) => preview::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,8 +8,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Broken, Entry, decimal_seconds, integer, set, status};
 use super::Format;
+use super::{Broken, Entry, decimal_seconds, integer, set, status};
 use crate::flags;
 
 /// Objects within objects that are looked into.
@@ -186,24 +186,49 @@ fn field(raw: &str, key: &[u8]) -> Option<Field> {
         return Some(Field::Duration(Unit::Nanoseconds, 2));
     }
     Some(match key {
-        b"method" | b"requestmethod" | b"httpmethod" | b"reqmethod" | b"verb"
-        | b"httprequestmethod" | b"httprequestrequestmethod" => Field::Method,
+        b"method"
+        | b"requestmethod"
+        | b"httpmethod"
+        | b"reqmethod"
+        | b"verb"
+        | b"httprequestmethod"
+        | b"httprequestrequestmethod" => Field::Method,
         b"xenvoyoriginalpath" | b"originalpath" | b"reqxenvoyoriginalpath" | b"originaluri" => {
             Field::Path(5)
         }
-        b"requesturi" | b"requestpath" | b"requesturl" | b"urloriginal" | b"requesturipath"
+        b"requesturi"
+        | b"requestpath"
+        | b"requesturl"
+        | b"urloriginal"
+        | b"requesturipath"
         | b"httprequestrequesturl" => Field::Path(4),
         b"path" | b"url" | b"httptarget" | b"urlpath" | b"httpurl" | b"reqpath" | b"requrl" => {
             Field::Path(3)
         }
         b"uri" | b"httppath" | b"urlfull" | b"target" => Field::Path(2),
         b"request" | b"requestline" | b"req" => Field::RequestLine,
-        b"status" | b"responsecode" | b"statuscode" | b"responsestatus" | b"httpstatus"
-        | b"httpstatuscode" | b"responsestatuscode" | b"httpresponsestatuscode"
-        | b"downstreamstatus" | b"resstatuscode" | b"respcode" | b"code"
+        b"status"
+        | b"responsecode"
+        | b"statuscode"
+        | b"responsestatus"
+        | b"httpstatus"
+        | b"httpstatuscode"
+        | b"responsestatuscode"
+        | b"httpresponsestatuscode"
+        | b"downstreamstatus"
+        | b"resstatuscode"
+        | b"respcode"
+        | b"code"
         | b"httprequeststatus" => Field::Status,
-        b"durationms" | b"durationmillis" | b"durationmilliseconds" | b"latencyms"
-        | b"elapsedms" | b"responsetimems" | b"requesttimems" | b"totaltimems" | b"requestduration"
+        b"durationms"
+        | b"durationmillis"
+        | b"durationmilliseconds"
+        | b"latencyms"
+        | b"elapsedms"
+        | b"responsetimems"
+        | b"requesttimems"
+        | b"totaltimems"
+        | b"requestduration"
         | b"responsetime" => Field::Duration(Unit::Milliseconds, 2),
         b"durationus" | b"durationmicros" | b"durationmicroseconds" | b"latencyus" => {
             Field::Duration(Unit::Microseconds, 2)
@@ -217,14 +242,27 @@ fn field(raw: &str, key: &[u8]) -> Option<Field> {
         b"duration" | b"latency" | b"elapsed" | b"took" | b"httprequestlatency" => {
             Field::Duration(Unit::Guess, 1)
         }
-        b"bytessent" | b"bodybytessent" | b"responsesize" | b"responsebytes" | b"bytes" | b"size"
-        | b"downstreamcontentsize" | b"httpresponsebytes" | b"httpresponsebodybytes"
-        | b"httprequestresponsesize" | b"contentlength" | b"rescontentlength" => {
-            Field::ResponseBytes
-        }
-        b"bytesreceived" | b"requestsize" | b"requestbytes" | b"bytesread"
-        | b"requestcontentsize" | b"httprequestbytes" | b"httprequestbodybytes"
-        | b"httprequestrequestsize" | b"requestlength" => Field::RequestBytes,
+        b"bytessent"
+        | b"bodybytessent"
+        | b"responsesize"
+        | b"responsebytes"
+        | b"bytes"
+        | b"size"
+        | b"downstreamcontentsize"
+        | b"httpresponsebytes"
+        | b"httpresponsebodybytes"
+        | b"httprequestresponsesize"
+        | b"contentlength"
+        | b"rescontentlength" => Field::ResponseBytes,
+        b"bytesreceived"
+        | b"requestsize"
+        | b"requestbytes"
+        | b"bytesread"
+        | b"requestcontentsize"
+        | b"httprequestbytes"
+        | b"httprequestbodybytes"
+        | b"httprequestrequestsize"
+        | b"requestlength" => Field::RequestBytes,
         b"responseflags" => Field::Flags,
         b"protocol" | b"serverprotocol" | b"requestprotocol" | b"requestproto" | b"proto" => {
             Field::Protocol
@@ -293,8 +331,10 @@ impl Found<'_> {
         let entry = &mut *self.entry;
         match field {
             Field::Status => {
-                entry.status =
-                    u16::try_from(value).ok().filter(|code| (100..1000).contains(code)).unwrap_or(0);
+                entry.status = u16::try_from(value)
+                    .ok()
+                    .filter(|code| (100..1000).contains(code))
+                    .unwrap_or(0);
                 self.has_status = true;
             }
             Field::Duration(unit, rank) if rank > self.time_rank => {
@@ -354,7 +394,12 @@ impl<'de> Visitor<'de> for Member<'_, '_> {
             }
             match seen {
                 Some((key, field)) if depth < MAX_DEPTH => {
-                    access.next_value_seed(Member { found: &mut *found, key, field, depth: depth + 1 })?;
+                    access.next_value_seed(Member {
+                        found: &mut *found,
+                        key,
+                        field,
+                        depth: depth + 1,
+                    })?;
                 }
                 _ => {
                     access.next_value::<IgnoredAny>()?;
@@ -377,7 +422,7 @@ impl<'de> Visitor<'de> for Member<'_, '_> {
         Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
         match u64::try_from(value) {
             Ok(value) => self.visit_u64(value),
             Err(_) => Ok(()),
@@ -438,4 +483,3 @@ impl Visitor<'_> for Name<'_> {
         Ok(())
     }
 }
-

@@ -180,7 +180,9 @@ fn time(entry: &mut Entry, mut tail: Tail<'_>) {
     for _ in 0..TIME_WORDS {
         let Some(word) = tail.word() else { return };
         let (key, value) = match memchr::memchr(b'=', word) {
-            Some(at) => (word.get(..at).unwrap_or_default(), word.get(at + 1..).unwrap_or_default()),
+            Some(at) => {
+                (word.get(..at).unwrap_or_default(), word.get(at + 1..).unwrap_or_default())
+            }
             None => (&[][..], word),
         };
         if !(key.is_empty() || key == b"rt" || key == b"request_time") {
