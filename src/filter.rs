@@ -299,6 +299,11 @@ impl<H: Host> Filter<H> {
         Some((self.scratch.decided?, &self.scratch.endpoint))
     }
 
+    /// What infers endpoints, with what it has learned so far.
+    pub fn learners(&self) -> &Learners {
+        &self.learners
+    }
+
     /// The stream has ended. What it was is recorded.
     pub fn end(&mut self, stream: u32) {
         self.scratch.decided = None;

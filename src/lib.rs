@@ -24,6 +24,8 @@ pub mod plan;
 pub mod preview;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod reference;
 pub mod registry;
 pub mod request;
 pub mod sampling;

@@ -215,7 +215,7 @@ fn endpoint_table<'a>(
         let width = 100.0 * endpoint.requests as f64 / most as f64;
         let _ = write!(
             page,
-            "<tr><td title=\"such as {}\"><code>{}</code>{}</td>\
+            "<tr><td title=\"such as {}\"><code>{}</code>{}{}</td>\
              <td><span class=\"tag {}\" title=\"{}\">{}</span></td><td class=\"soft\">{}</td>\
              <td title=\"{}\"><div class=\"mini\">{statuses}</div></td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td>\
@@ -223,6 +223,10 @@ fn endpoint_table<'a>(
             escape(&endpoint.example),
             escape(&endpoint.endpoint),
             if endpoint.folded { " <span class=\"bad\">folded</span>" } else { "" },
+            endpoint.became.as_deref().map_or_else(String::new, |became| format!(
+                " <span class=\"soft\">later <code>{}</code></span>",
+                escape(became)
+            )),
             class(endpoint.source),
             escape(entry),
             endpoint.source.name(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::host::ReplayHost;
-use super::log::{Broken, Entry, Format, Parser};
+use super::log::{Broken, Format, Parser};
 use crate::config::{self, Capacity, Config, InferenceMode, Mistakes};
 use crate::endpoint::{CanonicalPath, Decided, Inference};
 use crate::filter::Filter;
@@ -375,9 +375,17 @@ impl Replay {
         }
     }
 
-    /// The entry that was replayed last.
-    pub fn last_entry(&self) -> std::cell::Ref<'_, Entry> {
-        self.filter.host().entry()
+    /// The endpoint that a path would be inferred to now; `None` where none is inferred.
+    pub(super) fn inferred_now(&self, path: &CanonicalPath<'_>) -> Option<Vec<u8>> {
+        let learners = self.filter.learners();
+        let learner = match self.plan.inference {
+            InferenceMode::Adaptive => &learners.adaptive,
+            InferenceMode::Heuristic => &learners.heuristic,
+            InferenceMode::Off => return None,
+        };
+        let mut text = Vec::new();
+        learner.label(path, &mut text);
+        (!text.is_empty()).then_some(text)
     }
 }
 

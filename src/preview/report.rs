@@ -53,7 +53,8 @@ pub struct Report {
     pub timing: Timing,
     /// Requests, endpoints and stats defined so far, in the course of the log.
     pub growth: Vec<(u64, usize, usize)>,
-    /// Inferred endpoints as templates, behind those of the configuration.
+    /// Inferred endpoints as they are at the end of the log, as templates, behind those of the
+    /// configuration.
     pub templates: Vec<String>,
     /// What to know about the figures.
     pub notes: Vec<String>,
@@ -159,6 +160,16 @@ pub struct EndpointReport {
     pub example: String,
     /// Whether a limit leaves it without a label value of its own.
     pub folded: bool,
+    /// The endpoint that its paths have at the end of the log, where learning has changed it.
+    pub became: Option<String>,
+}
+
+impl EndpointReport {
+    /// The endpoint that its paths have at the end of the log.
+    #[must_use]
+    pub fn settled(&self) -> &str {
+        self.became.as_deref().unwrap_or(&self.endpoint)
+    }
 }
 
 /// Quantiles.
@@ -452,6 +463,15 @@ fn endpoint(replay: &Replay, seen: &Seen, admitted: Option<&BTreeSet<String>>) -
             labels::encode(text.as_bytes(), replay.plan.max_value_length, &mut value);
             !admitted.contains(&value)
         });
+    let became = matches!(source, Source::Heuristic | Source::Learned)
+        .then(|| replay.inferred_now(&path))
+        .flatten()
+        .filter(|now| *now != *seen.text)
+        .map(|now| {
+            let mut text = String::new();
+            labels::encode(&now, replay.plan.max_value_length, &mut text);
+            text
+        });
     let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
     let ms = |ns: f64| ns / 1e6;
     let durations = &seen.durations;
@@ -475,6 +495,7 @@ fn endpoint(replay: &Replay, seen: &Seen, admitted: Option<&BTreeSet<String>>) -
         response_bytes: seen.bytes,
         example: shown(example),
         folded: is_folded,
+        became,
     }
 }
 
@@ -484,7 +505,7 @@ fn templates(replay: &Replay, endpoints: &[EndpointReport]) -> Vec<String> {
     let inferred = endpoints
         .iter()
         .filter(|endpoint| matches!(endpoint.source, Source::Heuristic | Source::Learned))
-        .map(|endpoint| endpoint.endpoint.as_str());
+        .map(EndpointReport::settled);
     let mut known: BTreeSet<String> = templates.iter().cloned().collect();
     for template in openapi::templates_of_labels(inferred) {
         if known.insert(template.clone()) {
@@ -566,11 +587,13 @@ fn notes(replay: &Replay, report: &Report) -> Vec<String> {
         );
     }
     if report.folded_endpoints_total > 0 || !report.folded.is_empty() {
-        let needed = report.endpoints.iter().filter(|e| e.source != Source::Exclude).count();
+        let counted = report.endpoints.iter().filter(|e| e.source != Source::Exclude);
+        let all = counted.clone().count();
+        let settled = counted.map(EndpointReport::settled).collect::<BTreeSet<_>>().len();
         notes.push(format!(
-            "limits fold requests into _OTHER; there are {needed} endpoints, so \
-             `limits.max_values_per_label` has to be at least {} to keep them apart",
-            needed + 2
+            "limits fold requests into _OTHER: with the labels that learning gave up later there \
+             were {all} endpoints, at the end of the log {settled}. With the output of --templates \
+             as configuration each has a place from the start"
         ));
     }
     let too_long = replay.inputs.iter().flat_map(|input| &input.examples);

@@ -81,7 +81,9 @@ fn endpoints(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "  endpoint")?;
     for endpoint in report.endpoints.iter().take(MAX_ROWS) {
-        let EndpointReport { endpoint: name, source, requests, duration_ms, folded, .. } = endpoint;
+        let EndpointReport {
+            endpoint: name, source, requests, duration_ms, folded, became, ..
+        } = endpoint;
         let share = percent(*requests, report.requests);
         write!(out, "{:>12} {share:>7}  {:<10}", count(*requests), source.name())?;
         if durations {
@@ -91,7 +93,11 @@ fn endpoints(report: &Report, out: &mut impl Write) -> io::Result<()> {
             };
             write!(out, " {p50:>9} {p99:>9}")?;
         }
-        writeln!(out, "  {name}{}", if *folded { "  (folded into _OTHER)" } else { "" })?;
+        write!(out, "  {name}{}", if *folded { "  (folded into _OTHER)" } else { "" })?;
+        match became {
+            Some(became) => writeln!(out, "  (later {became})")?,
+            None => writeln!(out)?,
+        }
     }
     let rest = report.endpoints.iter().skip(MAX_ROWS);
     let (more, requests) = (rest.clone().count(), rest.map(|e| e.requests).sum::<u64>());
