@@ -4,17 +4,13 @@
 mod bootstrap;
 mod check;
 mod envoy;
-<<<<<<< HEAD
-mod import_openapi;
-mod input;
-mod preview;
-=======
 mod explain;
+mod import_openapi;
 mod input;
 mod label;
 mod labeller;
+mod preview;
 mod schema;
->>>>>>> main
 
 use std::process::ExitCode;
 
@@ -37,14 +33,11 @@ enum Command {
     Check(check::Arguments),
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
-<<<<<<< HEAD
     ImportOpenapi(import_openapi::Arguments),
     Preview(preview::Arguments),
-=======
     Explain(explain::Arguments),
     Schema(schema::Arguments),
     Label(label::Arguments),
->>>>>>> main
 }
 
 /// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
@@ -55,14 +48,11 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
-<<<<<<< HEAD
         Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
         Command::Preview(arguments) => preview::run(&arguments),
-=======
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Label(arguments) => label::run(&arguments),
->>>>>>> main
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
