@@ -5,9 +5,11 @@ mod bootstrap;
 mod check;
 mod envoy;
 mod explain;
+mod import_openapi;
 mod input;
 mod label;
 mod labeller;
+mod preview;
 mod schema;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ enum Command {
     Check(check::Arguments),
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
+    ImportOpenapi(import_openapi::Arguments),
+    Preview(preview::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
     Label(label::Arguments),
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
+        Command::Preview(arguments) => preview::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Label(arguments) => label::run(&arguments),
