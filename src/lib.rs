@@ -6,6 +6,8 @@
 #[cfg(target_os = "wasi")]
 mod abi;
 pub mod active;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod buckets;
 pub mod config;
 pub mod endpoint;
 pub mod filter;
