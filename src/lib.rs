@@ -23,4 +23,6 @@ pub mod recorder;
 pub mod registry;
 pub mod request;
 pub mod sampling;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod stack;
 pub mod value;

@@ -1,0 +1,4 @@
+//! What is derived from a configuration for Prometheus and Grafana, checked by their own tools.
+
+mod rules;
+mod support;
