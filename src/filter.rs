@@ -13,10 +13,10 @@ use hashbrown::HashMap;
 use siphasher::sip::SipHasher24;
 
 use crate::active::Active;
-use crate::config::{self, Capacity, DurationUnit, InferenceMode};
-use crate::endpoint::{CanonicalPath, Form, Found, Inference};
+use crate::config::{self, Capacity, DurationUnit};
+use crate::endpoint::{CanonicalPath, Decided, Knowledge, Learners, decide};
 use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
-use crate::labels::{OTHER, UNMATCHED};
+use crate::labels::UNMATCHED;
 use crate::limits::{Append, SharedList};
 use crate::plan::{Measure, Plan, SourcePlan};
 use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
@@ -40,8 +40,7 @@ pub struct Filter<H> {
     registry: Registry,
     active: Active,
     random: Random,
-    adaptive: Inference,
-    heuristic: Inference,
+    learners: Learners,
     learned: SharedList,
     roots: HashMap<u32, Root>,
     streams: HashMap<u32, Stream>,
@@ -99,16 +98,6 @@ enum Phase {
     Kept { kept: Kept, started_ns: Option<u64>, in_sample: bool },
 }
 
-/// The endpoint of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Excluded,
-    /// By its place among the configured ones.
-    Configured(usize),
-    /// In the scratch buffer.
-    Written,
-}
-
 impl<H: Host> Filter<H> {
     /// A filter without configuration. The seed is for sampling; it should differ between VMs.
     pub fn new(host: H, seed: u64) -> Self {
@@ -117,8 +106,7 @@ impl<H: Host> Filter<H> {
             registry: Registry::default(),
             active: Active::default(),
             random: Random::new(seed),
-            adaptive: Inference::new(InferenceMode::Adaptive),
-            heuristic: Inference::new(InferenceMode::Heuristic),
+            learners: Learners::default(),
             learned: SharedList::new("route-metrics/learned".to_owned()),
             roots: HashMap::new(),
             streams: HashMap::new(),
@@ -272,7 +260,7 @@ impl<H: Host> Filter<H> {
 
     /// Sets the endpoint, as far as it is known before the response, as filter state.
     fn export(&mut self, stream: u32) {
-        let Self { host, roots, streams, pool, scratch, adaptive, heuristic, .. } = self;
+        let Self { host, roots, streams, pool, scratch, learners, .. } = self;
         let Some(state) = streams.get(&stream) else { return };
         let Some(root) = roots.get(&state.root) else { return };
         // Access logs and traces have a sampling of their own, so this one does not count here.
@@ -286,24 +274,16 @@ impl<H: Host> Filter<H> {
             }
         };
         let path = CanonicalPath::new(kept.path());
-        let mut learners = Learners { adaptive, heuristic };
         let known = decide(
-            host,
             &root.plan,
             kept.method(),
             &path,
             Knowledge::Unfinished,
-            &mut learners,
+            learners,
+            |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
-        let text = match known {
-            Endpoint::Excluded => None,
-            Endpoint::Configured(index) => {
-                root.plan.endpoints.labels().get(index).map(String::as_bytes)
-            }
-            Endpoint::Written => Some(scratch.endpoint.as_slice()),
-        };
-        if let Some(text) = text {
+        if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
             let text = scratch.value.encode(text, root.plan.max_value_length);
             host.set_filter_state("endpoint", text.as_bytes());
         }
@@ -352,28 +332,21 @@ impl<H: Host> Filter<H> {
         in_sample: bool,
     ) -> Decision {
         let Some(root) = self.roots.get(&root) else { return Decision::SampledOut };
-        let Self { host, registry, random, outcome, scratch, adaptive, heuristic, .. } = self;
+        let Self { host, registry, random, outcome, scratch, learners, .. } = self;
         outcome.reset();
         let code = outcome.code(host);
         let path = CanonicalPath::new(kept.path());
-        let mut learners = Learners { adaptive, heuristic };
         let endpoint = decide(
-            host,
             plan,
             kept.method(),
             &path,
             Knowledge::Answered(code),
-            &mut learners,
+            learners,
+            |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
-        if endpoint == Endpoint::Excluded {
+        let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
             return Decision::Excluded;
-        }
-        let endpoint_text = match endpoint {
-            Endpoint::Configured(index) => {
-                plan.endpoints.labels().get(index).map_or(OTHER.as_bytes(), String::as_bytes)
-            }
-            _ => scratch.endpoint.as_slice(),
         };
         let duration_ns = match started_ns {
             Some(started) => host.now_ns().saturating_sub(started),
@@ -422,7 +395,7 @@ impl<H: Host> Filter<H> {
                     Some(id) => id,
                     None => {
                         let configured = match endpoint {
-                            Endpoint::Configured(index) => {
+                            Decided::Configured(index) => {
                                 root.endpoint_ids.get(place).and_then(|ids| ids.get(index))
                             }
                             _ => None,
@@ -468,8 +441,8 @@ impl<H: Host> Filter<H> {
 
     /// Tells the other workers what this one has learned, and takes in what they have.
     fn exchange(&mut self) {
-        let Self { host, adaptive, learned, .. } = self;
-        let adaptive = std::cell::RefCell::new(adaptive);
+        let Self { host, learners, learned, .. } = self;
+        let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
         let merge = |entry: &[u8]| {
             adaptive.borrow_mut().merge(entry);
         };
@@ -504,59 +477,4 @@ fn begin(host: &impl Host, plan: &Plan, random: &mut Random, pool: &mut Pool, li
     let mut kept = pool.take();
     kept.fill(host, &plan.request_headers);
     Phase::Kept { kept, started_ns, in_sample }
-}
-
-/// How much is known of a request when its endpoint is asked for.
-#[derive(Clone, Copy)]
-enum Knowledge {
-    /// It is under way.
-    Unfinished,
-    /// It has ended with this code, 0 for none.
-    Answered(u16),
-}
-
-struct Learners<'a> {
-    adaptive: &'a mut Inference,
-    heuristic: &'a mut Inference,
-}
-
-/// The endpoint of a request: configured ones first, then Envoy's route name, then what can be
-/// inferred. What is not configured is written into `out`.
-fn decide(
-    host: &impl Host,
-    plan: &Plan,
-    method: &[u8],
-    path: &CanonicalPath<'_>,
-    knowledge: Knowledge,
-    learners: &mut Learners<'_>,
-    out: &mut Vec<u8>,
-) -> Endpoint {
-    match plan.endpoints.find(method, path) {
-        Found::Excluded => return Endpoint::Excluded,
-        Found::Configured(index) => return Endpoint::Configured(index as usize),
-        Found::Unknown => {}
-    }
-    out.clear();
-    if plan.route_name && host.property(Property::RouteName, out) && !out.is_empty() {
-        return Endpoint::Written;
-    }
-    out.clear();
-    let learner = match plan.inference {
-        InferenceMode::Adaptive => Some(&mut *learners.adaptive),
-        InferenceMode::Heuristic => Some(&mut *learners.heuristic),
-        InferenceMode::Off => None,
-    };
-    match (learner, knowledge, path.form()) {
-        (_, Knowledge::Answered(code), _) if plan.ignore_statuses.contains(code) => {}
-        (Some(learner), Knowledge::Unfinished | Knowledge::Answered(0), Form::Path) => {
-            learner.label(path, out);
-        }
-        (Some(learner), Knowledge::Answered(_), Form::Path) => learner.observe(path, out),
-        (Some(_), _, Form::Asterisk) => out.push(b'*'),
-        _ => {}
-    }
-    if out.is_empty() {
-        out.extend_from_slice(UNMATCHED.as_bytes());
-    }
-    Endpoint::Written
 }

@@ -10,6 +10,8 @@ pub mod active;
 pub mod buckets;
 pub mod config;
 pub mod endpoint;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod envoy_config;
 pub mod filter;
 pub mod flags;
 pub mod grpc;

@@ -4,15 +4,24 @@
 //! templates to exclude, then the templates, then the rules. What it does not know is left to the
 //! route name and to inference.
 
+mod decide;
+mod hash;
+mod infer;
+mod learner;
 mod matcher;
 mod path;
 mod rules;
 mod template;
+mod vocabulary;
+#[doc(hidden)]
+pub mod weights;
 
 use std::fmt;
 
 use hashbrown::HashTable;
 
+pub use decide::{Decided, Knowledge, Learners, decide};
+pub use learner::Inference;
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use rules::MAX_TEXT_BYTES;
 

@@ -1,2 +1,49 @@
-//! The command `route-metrics`.
-fn main() {}
+//! The command `route-metrics`: checks plugin configurations, prints what they need from Envoy, and
+//! shows what they make of requests. One file per subcommand.
+
+mod check;
+mod input;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks plugin configurations of route-metrics, prints what they need from Envoy, and shows what
+/// they make of requests.
+///
+/// FILE is the plugin's JSON, or an Envoy, Istio or Envoy Gateway configuration (YAML or JSON)
+/// with the plugin in it; `-` is standard input.
+#[derive(Parser)]
+#[command(name = "route-metrics", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Arguments),
+}
+
+/// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
+type Outcome = anyhow::Result<()>;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the reader of the output has gone, as `head` does.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(is))
+}
