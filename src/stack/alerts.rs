@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::families::{Families, Family};
-use super::rules::{Options, Rule, with_endpoint};
+use super::rules::{Options, Rule};
 use crate::labels::UNMATCHED;
 
 /// Below this many requests per second, averaged over the alert's long window, a few failures are
@@ -46,7 +46,13 @@ pub(super) fn all(families: &Families, options: &Options) -> Vec<Rule> {
     };
     let mut rules = alerts.burns();
     rules.extend(alerts.latency());
-    rules.extend([alerts.overflow(), alerts.errors(), alerts.reloads(), alerts.down(), alerts.absent()]);
+    rules.extend([
+        alerts.overflow(),
+        alerts.errors(),
+        alerts.reloads(),
+        alerts.down(),
+        alerts.absent(),
+    ]);
     rules
 }
 
@@ -135,7 +141,9 @@ impl Alerts<'_> {
                  and endpoint:{base}:rate{long} > {MIN_RATE}"
             );
             let words = Words {
-                summary: format!("{subject} fails: {{{{ $value | humanizePercentage }}}} of requests"),
+                summary: format!(
+                    "{subject} fails: {{{{ $value | humanizePercentage }}}} of requests"
+                ),
                 description: format!(
                     "{{{{ $value | humanizePercentage }}}} of the requests of the last {long} were \
                      answered with 5xx, and it goes on. At this pace {budget} of the error budget of 30 \
@@ -195,10 +203,11 @@ impl Alerts<'_> {
             summary: "{{ $labels.metric }}: a limit folds {{ $value | humanizePercentage }} of \
                       requests ({{ $labels.instance }})"
                 .to_owned(),
-            description: "{{ $value | humanizePercentage }} of the requests stand under `_OTHER` in \
+            description:
+                "{{ $value | humanizePercentage }} of the requests stand under `_OTHER` in \
                           the label `{{ $labels.label }}`, because a limit is reached. Sums are \
                           right, but new values cannot be told apart."
-                .to_owned(),
+                    .to_owned(),
             runbook: "1. Look at the values of the label in `topk(20, count by (LABEL) (METRIC))`: \
                  are they endpoints, or identifiers that a template should replace? 2. Add \
                  templates (`route-metrics preview --templates` proposes some from an access log), \
@@ -235,10 +244,11 @@ impl Alerts<'_> {
             .to_owned();
         let words = Words {
             summary: "A Wasm VM of {{ $labels.instance }} died and was reloaded".to_owned(),
-            description: "{{ $value }} reloads in 15 minutes. Each one is a filter that crashed under \
+            description:
+                "{{ $value }} reloads in 15 minutes. Each one is a filter that crashed under \
                           traffic: requests in flight on that worker were answered with 503, and \
                           its counts since the last flush are lost."
-                .to_owned(),
+                    .to_owned(),
             runbook: "1. Look for `wasm` at level critical or error in Envoy's log: it holds the \
                  reason and which plugin it was (all Wasm plugins of the proxy are counted). \
                  2. Go back to the version before, or switch the filter off \
@@ -254,9 +264,10 @@ impl Alerts<'_> {
             .to_owned();
         let words = Words {
             summary: "{{ $labels.instance }} cannot be scraped".to_owned(),
-            description: "Prometheus has not reached a proxy that had traffic within six hours. Its \
+            description:
+                "Prometheus has not reached a proxy that had traffic within six hours. Its \
                           requests are not seen, and no other alert can fire for them."
-                .to_owned(),
+                    .to_owned(),
             runbook: "1. Open Prometheus' page of targets: the error stands beside the target. \
                  2. `connection refused`: the proxy is down, or the metrics listener (9902) is \
                  not reachable. 3. `403`: the listener's credentials or allow-list refuse \
@@ -272,9 +283,10 @@ impl Alerts<'_> {
             .to_owned();
         let words = Words {
             summary: "No proxy reports route-metrics".to_owned(),
-            description: "Prometheus scrapes, but nothing has `route_metrics_build_info`: the filter \
+            description:
+                "Prometheus scrapes, but nothing has `route_metrics_build_info`: the filter \
                           runs nowhere, or its proxies are not scraped."
-                .to_owned(),
+                    .to_owned(),
             runbook: "1. Does Prometheus have the proxies as targets? 2. Does \
                  `/stats/prometheus` of a proxy show `route_metrics_build_info`? 3. If not, look \
                  for the plugin in Envoy's configuration and log: a configuration that is \

@@ -40,6 +40,37 @@ pub struct RuleFile {
     pub groups: Vec<Group>,
 }
 
+impl RuleFile {
+    /// The file as Prometheus reads it.
+    ///
+    /// # Errors
+    /// The writer's, which does not happen for strings.
+    pub fn yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
+        serde_saphyr::to_string(self)
+    }
+
+    /// The same as a `PrometheusRule` of the Prometheus Operator.
+    ///
+    /// # Errors
+    /// The writer's, which does not happen for strings.
+    pub fn kubernetes(&self) -> Result<String, serde_saphyr::ser::Error> {
+        #[derive(Serialize)]
+        struct Resource<'a> {
+            #[serde(rename = "apiVersion")]
+            api_version: &'a str,
+            kind: &'a str,
+            metadata: BTreeMap<&'a str, &'a str>,
+            spec: &'a RuleFile,
+        }
+        serde_saphyr::to_string(&Resource {
+            api_version: "monitoring.coreos.com/v1",
+            kind: "PrometheusRule",
+            metadata: BTreeMap::from([("name", "route-metrics")]),
+            spec: self,
+        })
+    }
+}
+
 /// Rules that are evaluated one after the other, at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
@@ -99,10 +130,8 @@ pub fn rule_file(families: &Families, options: &Options) -> RuleFile {
 fn seconds(duration: &Duration) -> Vec<Rule> {
     let Duration { recorded: Family { name, .. }, seconds, per_second } = duration;
     let bucket = |source: String, le: String| {
-        let mut rule = Rule::recording(
-            format!("{seconds}_bucket"),
-            format!("{name}_bucket{{le{source}}}"),
-        );
+        let mut rule =
+            Rule::recording(format!("{seconds}_bucket"), format!("{name}_bucket{{le{source}}}"));
         rule.labels.insert("le".to_owned(), le);
         rule
     };
@@ -263,7 +292,8 @@ mod tests {
             (67_108_864, ["67108864", "6.7108864e+07"]),
         ] {
             let matcher = same_bound(bound);
-            let pattern = matcher.trim_start_matches("=~\"").trim_end_matches('"').replace(r"\\", r"\");
+            let pattern =
+                matcher.trim_start_matches("=~\"").trim_end_matches('"').replace(r"\\", r"\");
             let regex = regex_lite::Regex::new(&format!("^(?:{pattern})$")).unwrap();
             for text in texts {
                 assert!(regex.is_match(text), "{text} by {matcher}");

@@ -11,11 +11,15 @@ use serde_json::{Value, json};
 use crate::support::{promtool, rules};
 
 fn alerts(file: &RuleFile) -> BTreeSet<String> {
-    file.groups.iter().flat_map(|group| &group.rules).filter_map(|rule| rule.alert.clone()).collect()
+    file.groups
+        .iter()
+        .flat_map(|group| &group.rules)
+        .filter_map(|rule| rule.alert.clone())
+        .collect()
 }
 
 fn text(file: &RuleFile) -> String {
-    serde_yaml_ng::to_string(file).unwrap()
+    file.yaml().unwrap()
 }
 
 /// Configurations that differ in what the rules hang on.
@@ -25,19 +29,28 @@ fn variants() -> Vec<(&'static str, Value)> {
         ("default", json!({})),
         ("namespace", json!({"namespace": "django"})),
         ("milliseconds", metrics(json!({"request_duration": {"unit": "milliseconds"}}))),
-        ("no labels", metrics(json!({
-            "requests_total": {"labels": []}, "request_duration": {"labels": []},
-        }))),
-        ("no endpoint", metrics(json!({
-            "requests_total": {"labels": ["status"]}, "request_duration": {"labels": ["method"]},
-        }))),
-        ("other names", json!({
-            "labels": {"route": {"from": "endpoint"}, "class": {"from": "status_class"}},
-            "metrics": {
-                "requests_total": {"labels": ["route", "class"]},
-                "request_duration": {"labels": ["route"]},
-            },
-        })),
+        (
+            "no labels",
+            metrics(json!({
+                "requests_total": {"labels": []}, "request_duration": {"labels": []},
+            })),
+        ),
+        (
+            "no endpoint",
+            metrics(json!({
+                "requests_total": {"labels": ["status"]}, "request_duration": {"labels": ["method"]},
+            })),
+        ),
+        (
+            "other names",
+            json!({
+                "labels": {"route": {"from": "endpoint"}, "class": {"from": "status_class"}},
+                "metrics": {
+                    "requests_total": {"labels": ["route", "class"]},
+                    "request_duration": {"labels": ["route"]},
+                },
+            }),
+        ),
         ("no counter", metrics(json!({"requests_total": {"enabled": false}}))),
         ("no histogram", metrics(json!({"request_duration": {"enabled": false}}))),
         ("off", json!({"enabled": false})),
@@ -117,19 +130,24 @@ fn labels_are_called_as_the_configuration_calls_them() {
     let (_, configuration) = variants().into_iter().find(|(n, _)| *n == "other names").unwrap();
     let text = text(&rules(&configuration));
     assert!(text.contains("sum by (job, route)") && text.contains(r#"class=~"5..""#), "{text}");
-    assert!(text.contains(r#"{route!="_UNMATCHED"}"#) && text.contains("var-endpoint={{ $labels.route"));
+    assert!(
+        text.contains(r#"{route!="_UNMATCHED"}"#) && text.contains("var-endpoint={{ $labels.route")
+    );
 }
 
 #[test]
 fn each_bucket_of_the_bootstrap_has_its_rule() {
-    for (unit, name, scale) in
-        [("microseconds", "http_request_duration_microseconds", 1e6), ("milliseconds", "http_request_duration_milliseconds", 1e3)]
-    {
+    for (unit, name, scale) in [
+        ("microseconds", "http_request_duration_microseconds", 1e6),
+        ("milliseconds", "http_request_duration_milliseconds", 1e3),
+    ] {
         let file = rules(&json!({"metrics": {"request_duration": {"unit": unit}}}));
         let record = Some("http_request_duration_seconds_bucket".to_owned());
         let rules: Vec<_> = file.groups[0].rules.iter().filter(|r| r.record == record).collect();
-        let bounds: Vec<f64> = rules.iter().map(|r| r.labels["le"].parse().unwrap_or(f64::INFINITY)).collect();
-        let expected: Vec<f64> = buckets::of(name).iter().map(|&b| b as f64 / scale).chain([f64::INFINITY]).collect();
+        let bounds: Vec<f64> =
+            rules.iter().map(|r| r.labels["le"].parse().unwrap_or(f64::INFINITY)).collect();
+        let expected: Vec<f64> =
+            buckets::of(name).iter().map(|&b| b as f64 / scale).chain([f64::INFINITY]).collect();
         assert_eq!(bounds, expected);
     }
 }

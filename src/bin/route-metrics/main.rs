@@ -3,6 +3,7 @@
 
 mod check;
 mod input;
+mod rules;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Rules(rules::Arguments),
 }
 
 /// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
@@ -31,6 +33,7 @@ type Outcome = anyhow::Result<()>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
