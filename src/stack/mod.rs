@@ -5,8 +5,11 @@
 //! the plan, so that a dashboard cannot ask for what the filter does not record. Native only.
 
 mod alerts;
+mod dashboard;
 mod families;
+mod panel;
 mod rules;
 
+pub use dashboard::dashboard;
 pub use families::{CustomFamily, Duration, Families, Family};
 pub use rules::{Group, Options, Rule, RuleFile, rule_file};

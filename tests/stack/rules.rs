@@ -6,9 +6,9 @@ use std::path::Path;
 
 use route_metrics::buckets;
 use route_metrics::stack::RuleFile;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{promtool, rules};
+use crate::support::{promtool, rules, variants};
 
 fn alerts(file: &RuleFile) -> BTreeSet<String> {
     file.groups
@@ -20,41 +20,6 @@ fn alerts(file: &RuleFile) -> BTreeSet<String> {
 
 fn text(file: &RuleFile) -> String {
     file.yaml().unwrap()
-}
-
-/// Configurations that differ in what the rules hang on.
-fn variants() -> Vec<(&'static str, Value)> {
-    let metrics = |metrics: Value| json!({"metrics": metrics});
-    vec![
-        ("default", json!({})),
-        ("namespace", json!({"namespace": "django"})),
-        ("milliseconds", metrics(json!({"request_duration": {"unit": "milliseconds"}}))),
-        (
-            "no labels",
-            metrics(json!({
-                "requests_total": {"labels": []}, "request_duration": {"labels": []},
-            })),
-        ),
-        (
-            "no endpoint",
-            metrics(json!({
-                "requests_total": {"labels": ["status"]}, "request_duration": {"labels": ["method"]},
-            })),
-        ),
-        (
-            "other names",
-            json!({
-                "labels": {"route": {"from": "endpoint"}, "class": {"from": "status_class"}},
-                "metrics": {
-                    "requests_total": {"labels": ["route", "class"]},
-                    "request_duration": {"labels": ["route"]},
-                },
-            }),
-        ),
-        ("no counter", metrics(json!({"requests_total": {"enabled": false}}))),
-        ("no histogram", metrics(json!({"request_duration": {"enabled": false}}))),
-        ("off", json!({"enabled": false})),
-    ]
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use route_metrics::config::{Capacity, compile, parse};
 use route_metrics::stack::{Families, Options, RuleFile, rule_file};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The families of a configuration.
 pub fn families(configuration: &Value) -> Families {
@@ -17,6 +17,41 @@ pub fn families(configuration: &Value) -> Families {
 /// The rules of a configuration.
 pub fn rules(configuration: &Value) -> RuleFile {
     rule_file(&families(configuration), &Options::default())
+}
+
+/// Configurations that differ in what rules and dashboard hang on.
+pub fn variants() -> Vec<(&'static str, Value)> {
+    let metrics = |metrics: Value| json!({"metrics": metrics});
+    vec![
+        ("default", json!({})),
+        ("namespace", json!({"namespace": "django"})),
+        ("milliseconds", metrics(json!({"request_duration": {"unit": "milliseconds"}}))),
+        (
+            "no labels",
+            metrics(json!({
+                "requests_total": {"labels": []}, "request_duration": {"labels": []},
+            })),
+        ),
+        (
+            "no endpoint",
+            metrics(json!({
+                "requests_total": {"labels": ["status"]}, "request_duration": {"labels": ["method"]},
+            })),
+        ),
+        (
+            "other names",
+            json!({
+                "labels": {"route": {"from": "endpoint"}, "class": {"from": "status_class"}},
+                "metrics": {
+                    "requests_total": {"labels": ["route", "class"]},
+                    "request_duration": {"labels": ["route"]},
+                },
+            }),
+        ),
+        ("no counter", metrics(json!({"requests_total": {"enabled": false}}))),
+        ("no histogram", metrics(json!({"request_duration": {"enabled": false}}))),
+        ("off", json!({"enabled": false})),
+    ]
 }
 
 /// Runs `promtool` (Debian package `prometheus`) in a directory; panics with what it says where it

@@ -2,6 +2,7 @@
 //! shows what they make of requests. One file per subcommand.
 
 mod check;
+mod dashboard;
 mod input;
 mod rules;
 
@@ -24,6 +25,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Dashboard(dashboard::Arguments),
     Rules(rules::Arguments),
 }
 
@@ -33,6 +35,7 @@ type Outcome = anyhow::Result<()>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Dashboard(arguments) => dashboard::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
     };
     match outcome {
