@@ -6,8 +6,6 @@
 #[cfg(target_os = "wasi")]
 mod abi;
 pub mod active;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod buckets;
 pub mod config;
 pub mod endpoint;
 #[cfg(not(target_arch = "wasm32"))]
@@ -22,6 +20,8 @@ pub mod method;
 pub mod plan;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod reference;
 pub mod registry;
 pub mod request;
 pub mod sampling;

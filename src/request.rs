@@ -6,9 +6,9 @@ use crate::grpc;
 use crate::host::{HeaderMap, Host, Property};
 
 /// Bytes of a path that are kept; far more than any endpoint has.
-const MAX_PATH: usize = 4096;
+pub const MAX_PATH: usize = 4096;
 /// Bytes of a method that are kept.
-const MAX_METHOD: usize = 64;
+pub const MAX_METHOD: usize = 64;
 /// Bytes of another header that are kept.
 const MAX_HEADER: usize = 1024;
 /// A buffer that has grown beyond this is not kept for the next request.

@@ -206,10 +206,7 @@ impl Compiler<'_> {
     }
 
     fn full_name(&self, name: &str) -> String {
-        match self.config.namespace.as_str() {
-            "" => name.to_owned(),
-            namespace => format!("{namespace}_{name}"),
-        }
+        self.config.full_name(name)
     }
 
     /// The names that `labels` defines.
@@ -257,7 +254,7 @@ impl Compiler<'_> {
             DurationUnit::Milliseconds => "http_request_duration_milliseconds",
         };
         let unit = Measure::Duration(metrics.request_duration.unit);
-        let rows: [(&str, bool, &[String], &str, MetricKind, Measure); 5] = [
+        let rows: [RequestMetric<'_>; 5] = [
             (
                 "requests_total",
                 metrics.requests_total.enabled,
@@ -603,6 +600,9 @@ impl Compiler<'_> {
         }
     }
 }
+
+/// Key, whether it is enabled, labels, name before the namespace, kind and measure.
+type RequestMetric<'a> = (&'a str, bool, &'a [String], &'a str, MetricKind, Measure);
 
 /// Labels that need no definition: the sources without parameters.
 const BUILT_IN: [Source; 13] = [

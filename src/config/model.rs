@@ -38,6 +38,16 @@ pub struct Config {
     pub events: Events,
 }
 
+impl Config {
+    /// A metric's name in the scrape: under the namespace, where there is one.
+    pub fn full_name(&self, name: &str) -> String {
+        match self.namespace.as_str() {
+            "" => name.to_owned(),
+            namespace => format!("{namespace}_{name}"),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -122,7 +132,7 @@ impl Default for RequestDuration {
 /// The unit of a duration histogram. Envoy's Wasm histograms hold whole numbers only, so seconds
 /// are not possible; the Prometheus rules derive them.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum DurationUnit {
     /// 10⁻⁶ s.
@@ -205,37 +215,43 @@ impl Default for ExceptionsTotal {
 
 /// Where a label's value comes from.
 #[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// The source of the value.
     pub from: Source,
     /// The header, query parameter or path parameter, for the sources that need a name.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub name: Option<String>,
     /// The value, for `"from": "constant"`.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub value: Option<String>,
     /// Replaces values: from what was found to what is recorded. A value that is neither here nor
     /// in `allow` is unlisted.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub map: Option<BTreeMap<String, String>>,
     /// The values that stay as they are. A value that is neither here nor in `map` is unlisted.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub allow: Option<Vec<String>>,
     /// Stands for an absent or unlisted value. Without it: `none` for absent, `_OTHER` for
     /// unlisted.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub default: Option<String>,
     /// Puts a keyed hash of sixteen hexadecimal digits in place of the value, so that identifiers
     /// of people do not reach the metrics.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "std::ops::Not::not"))]
     pub hash: bool,
 }
 
 /// The sources of label values.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The request method, one of OpenTelemetry's closed set, else `_OTHER`.
@@ -329,7 +345,7 @@ pub struct Rule {
 
 /// How endpoints are found where nothing is configured.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum InferenceMode {
     /// Heuristics, and learning from the traffic.
@@ -347,6 +363,7 @@ pub enum InferenceMode {
 pub struct Sampling {
     /// The share of requests in the uniform sample, from 0 to 1. Counters add 1/rate for each, so
     /// rates stay true. The environment variable `METRICS_SAMPLE_RATE` overrides it.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 0.0, max = 1.0)))]
     pub rate: f64,
     /// Requests that are counted whatever the sample says, with weight 1.
     pub always: Always,
@@ -377,12 +394,16 @@ pub struct Always {
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Labels on one metric, 1 to 10. More are refused at configuration.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 10)))]
     pub max_labels_per_metric: u32,
     /// Values of one label, `_OTHER` among them, 1 to 1,000,000. What comes later is `_OTHER`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_values_per_label: u32,
     /// Series of one metric, 1 to 1,000,000. What comes later is counted under `_OTHER`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_series_per_metric: u32,
     /// Characters of one label value, 16 to 1,024. Longer ones are cut.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 16, max = 1024)))]
     pub max_label_value_length: u32,
 }
 
@@ -438,8 +459,10 @@ impl Default for Detailed {
 #[serde(default, deny_unknown_fields)]
 pub struct DetailedLimits {
     /// Values of `org` and of `user`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_values_per_label: Option<u32>,
     /// Series of the metric.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_series_per_metric: Option<u32>,
 }
 
@@ -494,7 +517,7 @@ pub struct CustomLabel {
 
 /// What a custom metric is.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum MetricType {
     /// Adds.
@@ -507,7 +530,7 @@ pub enum MetricType {
 
 /// Who makes a custom metric.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum MetricSource {
     /// Requests that match.

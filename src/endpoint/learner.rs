@@ -208,6 +208,13 @@ impl Inference {
             *token = self.memory.remember(segment, index, &self.words);
         }
         let tokens = tokens.get(..segments.len()).unwrap_or_default();
+        self.walk(tokens, out);
+        finish(path, out);
+    }
+
+    /// Learns from the segments of a path, and appends their part of the label.
+    #[doc(hidden)]
+    pub fn walk(&mut self, tokens: &[Token<'_>], out: &mut Vec<u8>) {
         let mut place = Place { node: ROOT, index: 0, placeholders: 0 };
         for (index, token) in tokens.iter().enumerate() {
             place.index = index;
@@ -224,7 +231,6 @@ impl Inference {
                 self.tell(Fact::End, place.node, 0);
             }
         }
-        finish(path, out);
     }
 
     fn write(&self, token: &Token<'_>, literal: bool, out: &mut Vec<u8>) {
@@ -547,6 +553,13 @@ impl Inference {
             }
         }
         true
+    }
+
+    /// The segments of a path.
+    #[doc(hidden)]
+    pub fn look<'a>(&self, path: &CanonicalPath<'a>) -> Vec<Token<'a>> {
+        let segments = path.segments().iter().enumerate();
+        segments.map(|(index, segment)| Token::new(segment, index, &self.words)).collect()
     }
 
     /// Entries in memory.

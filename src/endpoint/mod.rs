@@ -21,6 +21,8 @@ use std::fmt;
 use hashbrown::HashTable;
 
 pub use decide::{Decided, Knowledge, Learners, decide};
+#[doc(hidden)]
+pub use infer::Token;
 pub use learner::Inference;
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use rules::MAX_TEXT_BYTES;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::alerts;
 use super::families::{Duration, Families, Family};
-use crate::buckets;
+use crate::envoy_config::buckets;
 
 /// What a rule file can be told.
 #[derive(Clone, Debug)]
@@ -135,8 +135,9 @@ fn seconds(duration: &Duration) -> Vec<Rule> {
         rule.labels.insert("le".to_owned(), le);
         rule
     };
-    let mut rules: Vec<Rule> = buckets::of(name)
-        .iter()
+    let mut rules: Vec<Rule> = buckets(name)
+        .into_iter()
+        .flat_map(|buckets| buckets.bounds)
         .map(|&bound| bucket(same_bound(bound), decimal(bound, *per_second)))
         .collect();
     rules.push(bucket("=\"+Inf\"".to_owned(), "+Inf".to_owned()));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use route_metrics::buckets;
+use route_metrics::envoy_config::buckets;
 use route_metrics::stack::RuleFile;
 use serde_json::json;
 

@@ -1,10 +1,16 @@
 //! The command `route-metrics`: checks plugin configurations, prints what they need from Envoy, and
 //! shows what they make of requests. One file per subcommand.
 
+mod bootstrap;
 mod check;
 mod dashboard;
+mod envoy;
+mod explain;
 mod input;
+mod label;
+mod labeller;
 mod rules;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -27,6 +33,11 @@ enum Command {
     Check(check::Arguments),
     Dashboard(dashboard::Arguments),
     Rules(rules::Arguments),
+    Bootstrap(bootstrap::Arguments),
+    Envoy(envoy::Arguments),
+    Explain(explain::Arguments),
+    Schema(schema::Arguments),
+    Label(label::Arguments),
 }
 
 /// What a subcommand gives back: an error is printed, one mistake per line, and the exit code is 1.
@@ -37,6 +48,11 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
+        Command::Bootstrap(arguments) => bootstrap::run(&arguments),
+        Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Label(arguments) => label::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
