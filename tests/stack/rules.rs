@@ -111,8 +111,13 @@ fn each_bucket_of_the_bootstrap_has_its_rule() {
         let rules: Vec<_> = file.groups[0].rules.iter().filter(|r| r.record == record).collect();
         let bounds: Vec<f64> =
             rules.iter().map(|r| r.labels["le"].parse().unwrap_or(f64::INFINITY)).collect();
-        let expected: Vec<f64> =
-            buckets::of(name).iter().map(|&b| b as f64 / scale).chain([f64::INFINITY]).collect();
+        let expected: Vec<f64> = buckets(name)
+            .unwrap()
+            .bounds
+            .iter()
+            .map(|&b| b as f64 / scale)
+            .chain([f64::INFINITY])
+            .collect();
         assert_eq!(bounds, expected);
     }
 }
