@@ -322,6 +322,12 @@ impl<H: Host> Filter<H> {
         if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
             let text = scratch.value.encode(text, root.plan.max_value_length);
             host.set_filter_state("endpoint", text.as_bytes());
+            // A route is what the configuration says; what was inferred is a template of paths.
+            match known {
+                Decided::Configured(_) => host.set_filter_state("route", text.as_bytes()),
+                _ if text != UNMATCHED => host.set_filter_state("url_template", text.as_bytes()),
+                _ => {}
+            }
         }
         if let Some(kept) = unsampled {
             pool.give(kept);

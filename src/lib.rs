@@ -32,6 +32,8 @@ pub mod registry;
 pub mod request;
 pub mod rules;
 pub mod sampling;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod stack;
 pub mod value;
 
 /// The `#[test]` of the test modules, so that the same tests run as Wasm under Node, too.

@@ -318,7 +318,9 @@ pub struct Endpoint {
     /// A path that was only inferred and is answered with one of these is `_UNMATCHED`, so that a
     /// scanner cannot create endpoints.
     pub ignore_statuses: Vec<u16>,
-    /// Sets the endpoint as filter state `wasm.endpoint`, for access logs and tracing.
+    /// Sets the endpoint as filter state `wasm.endpoint`, for access logs and tracing; and once
+    /// more as `wasm.route` where it is a configured one, as `wasm.url_template` where it was
+    /// inferred.
     pub export: bool,
 }
 
