@@ -612,6 +612,7 @@ fn mix(hash: u64, value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn compile(templates: &[String]) -> Matcher {
         let templates: Vec<Template> =
