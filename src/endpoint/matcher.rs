@@ -456,7 +456,7 @@ impl<'t> Builder<'t> {
         for group in entries.chunk_by(|one, two| one.segment(depth) == two.segment(depth)) {
             let segment = match group.first().map(|entry| entry.segment(depth)) {
                 Some(Some(Segment::Rest)) => {
-                    class = mix(class, 1);
+                    class = hash::mix(class, 1);
                     extra.rest = self.ends(group, &mut class);
                     node.below.0 |= Below::REST;
                     continue;
@@ -470,20 +470,20 @@ impl<'t> Builder<'t> {
             };
             let built = self.child(group, depth + 1);
             node.below.add(built.below);
-            class = mix(class, built.class);
+            class = hash::mix(class, built.class);
             match segment {
                 Segment::Static(text) => {
-                    class = mix(class, hash::of_bytes(text.as_bytes()));
+                    class = hash::mix(class, hash::of_bytes(text.as_bytes()));
                     children.push((text, built.child));
                 }
                 Segment::Pattern(pattern) => {
                     let joined = texts(pattern).collect::<Vec<_>>().join("\0");
-                    class = mix(class, hash::of_bytes(joined.as_bytes()));
+                    class = hash::mix(class, hash::of_bytes(joined.as_bytes()));
                     let text = self.append(joined.as_bytes());
                     patterns.push((pattern, Pattern { text, child: built.child }));
                 }
                 Segment::Param | Segment::Rest => {
-                    class = mix(class, 2);
+                    class = hash::mix(class, 2);
                     node.param = built.child;
                 }
             }
@@ -519,7 +519,7 @@ impl<'t> Builder<'t> {
                     self.matcher.method(method.as_bytes())
                 }
             };
-            *class = mix(*class, u64::from(method) + 3);
+            *class = hash::mix(*class, u64::from(method) + 3);
             let last = index + 1 == entries.len();
             self.matcher.ends.push(End { method, template: entry.index, last });
         }
@@ -601,12 +601,6 @@ fn beside(prefix: &[u8], suffix: &[u8]) -> u64 {
 /// A place as it is kept; a configuration of 4 GiB does not reach the module.
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
-}
-
-/// Adds to a hash.
-fn mix(hash: u64, value: u64) -> u64 {
-    let product = (hash.rotate_left(26) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    product ^ product >> 29
 }
 
 #[cfg(test)]
