@@ -35,7 +35,7 @@ pub fn apply(
         metrics.request_size.enabled = false;
         metrics.exceptions_total.enabled = false;
         config.detailed.enabled = false;
-        config.custom_metrics.clear();
+        config.custom_metrics_off = true;
     } else if let Some(enabled) = flag(detailed) {
         config.detailed.enabled = enabled;
     }
