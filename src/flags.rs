@@ -93,6 +93,7 @@ pub fn write_names(flags: u64, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn an_access_log_names_flags() {

@@ -140,6 +140,15 @@ impl Host for ReplayHost {
         !text.is_empty()
     }
 
+    // A log is of requests that are over: there is nothing to take away or to answer.
+    fn remove_response_header(&self, _name: &str) {}
+
+    fn request_body(&self, _max: usize, _out: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn send_response(&self, _status: u16, _headers: &[(&str, &str)], _body: &[u8]) {}
+
     fn set_filter_state(&self, _name: &str, _value: &[u8]) {}
 
     fn log(&self, level: LogLevel, message: &str) {

@@ -285,7 +285,7 @@ impl Replay {
 
     fn filtered(&mut self, duration_ns: u64) {
         self.filter.create(STREAM, ROOT);
-        self.filter.request_headers(STREAM);
+        self.filter.request_headers(STREAM, true);
         self.filter.host().advance(duration_ns);
         self.filter.end(STREAM);
     }

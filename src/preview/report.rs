@@ -536,7 +536,7 @@ fn notes(replay: &Replay, report: &Report) -> Vec<String> {
     for label in &plan.labels {
         let from_header = match &label.source {
             SourcePlan::RequestHeader(place) => {
-                plan.request_headers.get(*place).is_some_and(|name| name != ":authority")
+                plan.request_headers.get(*place).is_some_and(|header| header.name != ":authority")
             }
             SourcePlan::ResponseHeader(_) | SourcePlan::VirtualHost => true,
             SourcePlan::GrpcStatus | SourcePlan::GrpcService | SourcePlan::GrpcMethod => true,

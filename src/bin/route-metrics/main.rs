@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod check;
+mod dashboard;
 mod envoy;
 mod explain;
 mod import_openapi;
@@ -10,6 +11,7 @@ mod input;
 mod label;
 mod labeller;
 mod preview;
+mod rules;
 mod schema;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Dashboard(dashboard::Arguments),
+    Rules(rules::Arguments),
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
     ImportOpenapi(import_openapi::Arguments),
@@ -46,6 +50,8 @@ type Outcome = anyhow::Result<()>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Dashboard(arguments) => dashboard::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
         Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
