@@ -70,6 +70,7 @@ pub fn write_names(flags: u64, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn the_reason_is_the_first_cause() {

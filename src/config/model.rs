@@ -16,8 +16,8 @@ pub struct Config {
     /// Switches the whole filter. When false, traffic passes and nothing is recorded.
     /// The environment variable `OBSERVABILITY_ENABLED` overrides it.
     pub enabled: bool,
-    /// Prefix of every request and custom metric, joined by an underscore: `"django"` gives
-    /// `django_http_requests_total`. Letters, digits and underscores, not starting with a digit.
+    /// Prefix of the request metrics, joined by an underscore: `"django"` gives
+    /// `django_http_requests_total`. Custom metrics have the names that they are given. Letters, digits and underscores, not starting with a digit.
     pub namespace: String,
     /// The request metrics.
     pub metrics: Metrics,
@@ -36,6 +36,10 @@ pub struct Config {
     pub custom_metrics: Vec<CustomMetric>,
     /// How the application reports events.
     pub events: Events,
+    /// Set by the environment variable `METRICS_ENABLED`: custom metrics are checked, but not
+    /// recorded.
+    #[serde(skip)]
+    pub custom_metrics_off: bool,
 }
 
 impl Config {
@@ -61,6 +65,7 @@ impl Default for Config {
             detailed: Detailed::default(),
             custom_metrics: Vec::new(),
             events: Events::default(),
+            custom_metrics_off: false,
         }
     }
 }
@@ -366,6 +371,7 @@ pub struct Sampling {
     /// The share of requests in the uniform sample, from 0 to 1. Counters add 1/rate for each, so
     /// rates stay true. The environment variable `METRICS_SAMPLE_RATE` overrides it.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 0.0, max = 1.0)))]
+    #[serde(deserialize_with = "super::number::read")]
     pub rate: f64,
     /// Requests that are counted whatever the sample says, with weight 1.
     pub always: Always,
@@ -473,7 +479,8 @@ pub struct DetailedLimits {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CustomMetric {
-    /// The metric's name, before the namespace: `[a-zA-Z_][a-zA-Z0-9_]*`.
+    /// The metric's name, as it stands in the scrape and in reports: `[a-zA-Z_][a-zA-Z0-9_]*`. The
+    /// namespace does not come before it.
     pub name: String,
     /// What it is.
     pub r#type: MetricType,
@@ -483,15 +490,16 @@ pub struct CustomMetric {
     /// The requests that count. Every condition given must hold.
     #[serde(default)]
     pub r#match: Option<Match>,
-    /// What is added, set or observed; 1 where absent.
+    /// What is added, set or observed; 1 where absent. Only for `match` metrics.
     #[serde(default)]
     pub value: Option<Value>,
-    /// The labels: for `match` metrics by source, for `event` metrics the allowed label names,
-    /// each with `{}` or `map`, `allow`, `default`.
+    /// The labels: for `match` metrics each with its source (none where absent); for `event`
+    /// metrics, which must have this key, the names that may be reported, each with `{}` or `map`,
+    /// `allow`, `default`, `hash`.
     #[serde(default)]
-    pub labels: BTreeMap<String, CustomLabel>,
-    /// Multiplies a reported value before it is rounded.
-    #[serde(default)]
+    pub labels: Option<BTreeMap<String, CustomLabel>>,
+    /// Multiplies a value before it is rounded to the nearest whole number; above 0.
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub scale: Option<f64>,
 }
 
@@ -538,7 +546,7 @@ pub enum MetricSource {
     /// Requests that match.
     #[default]
     Match,
-    /// The application, by response header or by post.
+    /// The application, by response header or by post. Such metrics are not sampled.
     Event,
 }
 
@@ -571,10 +579,10 @@ pub struct Value {
     #[serde(default)]
     pub name: Option<String>,
     /// The number, for `"from": "constant"`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub value: Option<f64>,
-    /// Multiplies the number before it is rounded.
-    #[serde(default)]
+    /// Multiplies the number before it is rounded to the nearest whole number; above 0.
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub scale: Option<f64>,
 }
 
@@ -606,10 +614,10 @@ pub enum ValueSource {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
-    /// The response header that carries events, an RFC 9651 list. It is removed before the client
-    /// sees it, and never read from a request. Empty: none.
+    /// The response header that carries events, an RFC 9651 list of at most 16 KiB. It is removed
+    /// before the client sees it, and never read from a request. Empty: none.
     pub response_header: String,
-    /// The path to which events may be posted as a JSON array; the filter answers itself. Empty:
-    /// none.
+    /// The path to which events may be posted as a JSON array of at most 64 KiB; the filter answers
+    /// itself. Whoever reaches the listener can post, so it belongs on one of its own. Empty: none.
     pub path: String,
 }

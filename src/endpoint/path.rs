@@ -384,6 +384,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use crate::test;
     use proptest::prelude::*;
 
     use super::*;
