@@ -22,7 +22,7 @@ export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(CURDIR)/.tools/bin/wasm-b
 export PATH := $(PATH):$(CURDIR)/.tools/prometheus/usr/bin
 
 FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
-CARGO_MODULE := cargo rustc --release --lib --crate-type cdylib --target wasm32-wasip1
+CARGO_MODULE := cargo rustc --profile module --lib --crate-type cdylib --target wasm32-wasip1
 
 ##@ Use
 
@@ -30,7 +30,7 @@ CARGO_MODULE := cargo rustc --release --lib --crate-type cdylib --target wasm32-
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9_-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Ports: ENVOY_PORT=$(ENVOY_PORT) (traffic) ADMIN_PORT=$(ADMIN_PORT) METRICS_PORT=$(METRICS_PORT) DEMO_PORT=$(DEMO_PORT)"
 	@echo "Also:  PLUGIN=FILE (the plugin's JSON) ENVOY=PATH (an Envoy of your own)"
@@ -41,7 +41,7 @@ build: ## build dist/route_metrics.wasm and dist/route-metrics
 	$(CARGO_MODULE)
 	cargo build --release --bin route-metrics
 	@mkdir -p dist
-	@cp target/wasm32-wasip1/release/route_metrics.wasm target/release/route-metrics dist/
+	@cp target/wasm32-wasip1/module/route_metrics.wasm target/release/route-metrics dist/
 	@ls -l dist/route_metrics.wasm dist/route-metrics | awk '{print "  " $$NF ": " $$5 " bytes"}'
 
 .PHONY: run
@@ -93,8 +93,8 @@ fmt: ## format the sources
 .PHONY: size
 size: ## print what each dependency costs in the module
 	@tests/setup.sh rust
-	CARGO_PROFILE_RELEASE_STRIP=debuginfo $(CARGO_MODULE) --target-dir target/size
-	cargo run --quiet --package route-metrics-size -- target/size/wasm32-wasip1/release/route_metrics.wasm
+	CARGO_PROFILE_MODULE_STRIP=debuginfo $(CARGO_MODULE) --target-dir target/size
+	cargo run --quiet --package route-metrics-size -- target/size/wasm32-wasip1/module/route_metrics.wasm
 
 .PHONY: generate
 generate: ## print again the files in envoy/ and docs/ that the command prints

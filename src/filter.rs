@@ -59,6 +59,7 @@ pub struct Filter<H> {
 /// Buffers that live longer than one request.
 #[derive(Default)]
 struct Scratch {
+    decided: Option<Decided>,
     endpoint: Vec<u8>,
     ids: Vec<Option<ValueId>>,
     value: value::Buffers,
@@ -333,8 +334,20 @@ impl<H: Host> Filter<H> {
         }
     }
 
+    /// The endpoint of the stream that ended last: what was decided, and, where that is
+    /// [`Decided::Written`], the text before encoding. `None` where the stream was not looked at.
+    pub fn last_endpoint(&self) -> Option<(Decided, &[u8])> {
+        Some((self.scratch.decided?, &self.scratch.endpoint))
+    }
+
+    /// What infers endpoints, with what it has learned so far.
+    pub fn learners(&self) -> &Learners {
+        &self.learners
+    }
+
     /// The stream has ended. What it was is recorded.
     pub fn end(&mut self, stream: u32) {
+        self.scratch.decided = None;
         let Some(state) = self.streams.remove(&stream) else { return };
         if let Some(gauge) = state.gauge {
             self.active.lower(gauge);
@@ -392,6 +405,7 @@ impl<H: Host> Filter<H> {
             |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
+        scratch.decided = Some(endpoint);
         let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
             return Decision::Excluded;
         };

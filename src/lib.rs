@@ -19,7 +19,11 @@ pub mod labels;
 pub mod limits;
 pub mod method;
 pub mod number;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod openapi;
 pub mod plan;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod preview;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
 #[cfg(not(target_arch = "wasm32"))]

@@ -5,12 +5,14 @@
 //! route name and to inference.
 
 mod decide;
+mod facts;
 mod hash;
 mod infer;
 mod learner;
 mod matcher;
 mod path;
 mod rules;
+mod score;
 mod template;
 mod vocabulary;
 #[doc(hidden)]
@@ -21,9 +23,10 @@ use std::fmt;
 use hashbrown::HashTable;
 
 pub use decide::{Decided, Knowledge, Learners, decide};
+pub use facts::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
 #[doc(hidden)]
 pub use infer::Token;
-pub use learner::Inference;
+pub use learner::{Inference, Reason};
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use rules::MAX_TEXT_BYTES;
 

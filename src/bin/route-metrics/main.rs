@@ -6,9 +6,11 @@ mod check;
 mod dashboard;
 mod envoy;
 mod explain;
+mod import_openapi;
 mod input;
 mod label;
 mod labeller;
+mod preview;
 mod rules;
 mod schema;
 
@@ -35,6 +37,8 @@ enum Command {
     Rules(rules::Arguments),
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
+    ImportOpenapi(import_openapi::Arguments),
+    Preview(preview::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
     Label(label::Arguments),
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
+        Command::Preview(arguments) => preview::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Label(arguments) => label::run(&arguments),
