@@ -1,6 +1,6 @@
 //! What the core asks of its host: metrics, shared data, the clock, headers and properties.
 //!
-//! The filter runs on Envoy through [`crate::abi`], and natively on [`recording::Recorder`], which
+//! The filter runs on Envoy through [`crate::abi`], and natively on `recorder::Recorder`, which
 //! keeps what was recorded. Nothing here panics on an unexpected answer: what the host does not
 //! give is absent.
 

@@ -16,6 +16,8 @@ pub mod labels;
 pub mod limits;
 pub mod method;
 pub mod plan;
+#[cfg(not(target_os = "wasi"))]
+pub mod recorder;
 pub mod registry;
 pub mod request;
 pub mod sampling;

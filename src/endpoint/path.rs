@@ -43,6 +43,8 @@ pub struct CanonicalPath<'a> {
     segments: [&'a [u8]; MAX_SEGMENTS],
     /// How many segments the path has without the bound.
     depth: usize,
+    /// The path without scheme, authority and query, as the client spelt it.
+    raw: &'a [u8],
     /// The canonical text where the raw path holds it in one piece.
     verbatim: Option<&'a [u8]>,
     query: Option<&'a [u8]>,
@@ -58,6 +60,7 @@ impl<'a> CanonicalPath<'a> {
             form: Form::None,
             segments: [&[]; MAX_SEGMENTS],
             depth: 0,
+            raw: target,
             verbatim: None,
             query,
         };
@@ -75,6 +78,7 @@ impl<'a> CanonicalPath<'a> {
     /// Reads the segments of what starts with a slash, or is empty.
     fn read(&mut self, text: &'a [u8]) {
         self.form = Form::Path;
+        self.raw = text;
         // Whether the segments so far stand side by side in `text`, and where the last one ends.
         let mut adjacent = true;
         let mut end = 0;
@@ -145,6 +149,12 @@ impl<'a> CanonicalPath<'a> {
         buffer.get(..length).unwrap_or_default()
     }
 
+    /// The canonical text where the client sent it in one piece; see [`Self::text`].
+    #[must_use]
+    pub fn verbatim(&self) -> Option<&'a [u8]> {
+        self.verbatim
+    }
+
     /// Bytes of the canonical text.
     #[must_use]
     pub fn text_len(&self) -> usize {
@@ -152,6 +162,20 @@ impl<'a> CanonicalPath<'a> {
             Some(text) => text.len(),
             None => self.segments().iter().map(|segment| segment.len() + 1).sum(),
         }
+    }
+
+    /// The path from a segment on to its end, as the client spelt it, with all that the canonical
+    /// form leaves out there. `None` where the path has no such segment.
+    #[must_use]
+    pub fn raw_from(&self, segment: usize) -> Option<&'a [u8]> {
+        let start = self.segments().get(segment)?.as_ptr().addr();
+        self.raw.get(start.checked_sub(self.raw.as_ptr().addr())?..)
+    }
+
+    /// Whether anything in the path may be percent-encoded.
+    #[must_use]
+    pub fn has_percent(&self) -> bool {
+        self.raw.contains(&b'%')
     }
 
     /// The query as it was sent, without `?` and fragment; `None` where there is none.

@@ -1,0 +1,61 @@
+//! Hashing of segments: the same on every worker and every machine, because what one worker has
+//! learned is told to the others by hash.
+
+/// Bits of a hash that leave the machine's memory: positions have 48, segments 32.
+const KEY_BITS: u32 = 48;
+
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Spreads every bit of the input over the whole word (the finaliser of SplitMix64).
+fn spread(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// The hash of a byte string.
+pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
+    let mut state = MULTIPLIER ^ bytes.len() as u64;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER);
+        state ^= state >> 32;
+    }
+    let mut last = 0;
+    for &byte in rest {
+        last = last << 8 | u64::from(byte);
+    }
+    spread((state ^ last).wrapping_mul(MULTIPLIER))
+}
+
+/// The name of a segment: 32 bits of its hash.
+pub(super) fn segment(bytes: &[u8]) -> u32 {
+    (of_bytes(bytes) >> 32) as u32
+}
+
+/// The position below `parent` along `edge`, as a 48-bit key.
+pub(super) fn below(parent: u64, edge: u32) -> u64 {
+    spread(parent.wrapping_mul(MULTIPLIER) ^ u64::from(edge)) >> (64 - KEY_BITS)
+}
+
+/// Hasher of tables whose keys are hashes already.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KeyHasher(u64);
+
+impl core::hash::Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= of_bytes(bytes);
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        // hashbrown takes the bucket from the low bits and its tag from the highest seven.
+        self.0 = key.wrapping_mul(MULTIPLIER).rotate_left(20);
+    }
+}
+
+/// A map from keys that are hashes already.
+pub(super) type KeyMap<V> = hashbrown::HashMap<u64, V, core::hash::BuildHasherDefault<KeyHasher>>;
