@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use crate::filter::Filter;
+use crate::filter::{Action, Filter};
 use crate::host::{HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
 
 /// How often the host is asked to call back for flushing, in milliseconds.
@@ -22,7 +22,12 @@ const TICK_MS: u32 = 1000;
 
 const STATUS_OK: u32 = 0;
 const STATUS_CAS_MISMATCH: u32 = 8;
+const BUFFER_REQUEST_BODY: u32 = 0;
 const BUFFER_PLUGIN_CONFIGURATION: u32 = 7;
+/// No gRPC status: Envoy makes one from the response code where the request is a gRPC call.
+const NO_GRPC_STATUS: i32 = -1;
+/// `%RESPONSE_CODE_DETAILS%` of the filter's own answers.
+const RESPONSE_DETAILS: &str = "route_metrics";
 const CLOCK_MONOTONIC: u32 = 1;
 
 #[link(wasm_import_module = "env")]
@@ -42,6 +47,17 @@ unsafe extern "C" {
         name_size: usize,
         data: *mut *mut u8,
         size: *mut usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
     ) -> u32;
     fn proxy_get_property(
         path: *const u8,
@@ -182,6 +198,39 @@ impl Host for Envoy {
         status == STATUS_OK
     }
 
+    fn remove_response_header(&self, name: &str) {
+        // SAFETY: the pointers are valid for the call.
+        unsafe {
+            proxy_remove_header_map_value(HeaderMap::Response as u32, name.as_ptr(), name.len())
+        };
+    }
+
+    fn request_body(&self, max: usize, out: &mut Vec<u8>) -> bool {
+        let (mut data, mut size) = (std::ptr::null_mut(), 0);
+        // SAFETY: the pointers are valid for the call.
+        let status =
+            unsafe { proxy_get_buffer_bytes(BUFFER_REQUEST_BODY, 0, max, &mut data, &mut size) };
+        take(data, size, out);
+        status == STATUS_OK
+    }
+
+    fn send_response(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
+        let headers = pairs(headers);
+        // SAFETY: the pointers are valid for the call.
+        unsafe {
+            proxy_send_local_response(
+                status.into(),
+                RESPONSE_DETAILS.as_ptr(),
+                RESPONSE_DETAILS.len(),
+                body.as_ptr(),
+                body.len(),
+                headers.as_ptr(),
+                headers.len(),
+                NO_GRPC_STATUS,
+            )
+        };
+    }
+
     fn set_filter_state(&self, name: &str, value: &[u8]) {
         // SAFETY: the pointers are valid for the call.
         unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
@@ -191,6 +240,24 @@ impl Host for Envoy {
         // SAFETY: the pointers are valid for the call.
         unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
     }
+}
+
+/// Headers in the form of the ABI: their number, the lengths of all names and values, and these
+/// themselves, each with a NUL behind it (proxy-wasm-cpp-host, `include/proxy-wasm/pairs_util.h`).
+fn pairs(headers: &[(&str, &str)]) -> Vec<u8> {
+    // Wasm memory has at most 2³² bytes.
+    #[expect(clippy::cast_possible_truncation, reason = "a length in 32-bit memory")]
+    let length = |size: usize| (size as u32).to_le_bytes();
+    let mut bytes = length(headers.len()).to_vec();
+    for (name, value) in headers {
+        bytes.extend(length(name.len()));
+        bytes.extend(length(value.len()));
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
+    bytes
 }
 
 /// Runs `work` on this VM's filter. The host calls one callback at a time; should it ever call
@@ -247,9 +314,33 @@ extern "C" fn proxy_on_tick(root: u32) {
     filter(|filter| filter.tick(root));
 }
 
+/// What the host is told of a stream: go on, or wait (`Action` of the ABI).
+fn action(action: Option<Action>) -> u32 {
+    match action {
+        Some(Action::Wait) => 1,
+        Some(Action::Continue) | None => 0,
+    }
+}
+
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
-    filter(|filter| filter.request_headers(context));
+extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, end_of_stream: u32) -> u32 {
+    action(filter(|filter| filter.request_headers(context, end_of_stream != 0)))
+}
+
+/// The size is that of all that was buffered so far.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(context: u32, size: usize, end_of_stream: u32) -> u32 {
+    action(filter(|filter| filter.request_body(context, size, end_of_stream != 0)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(context: u32, _trailers: u32) -> u32 {
+    action(filter(|filter| filter.request_body(context, 0, true)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
+    filter(|filter| filter.response_headers(context));
     0
 }
 

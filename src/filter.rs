@@ -6,6 +6,8 @@
 //! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
 //! that never had headers (a malformed request) is only seen at its end, and counts all the same.
 
+mod reporting;
+
 use std::hash::Hasher;
 use std::rc::Rc;
 
@@ -13,14 +15,15 @@ use hashbrown::HashMap;
 use siphasher::sip::SipHasher24;
 
 use crate::active::Active;
-use crate::config::{self, Capacity, DurationUnit, InferenceMode};
-use crate::endpoint::{CanonicalPath, Form, Found, Inference};
+use crate::config::{self, Capacity, DurationUnit};
+use crate::endpoint::{CanonicalPath, Decided, Knowledge, Learners, decide};
+use crate::events;
 use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
-use crate::labels::{OTHER, UNMATCHED};
 use crate::limits::{Append, SharedList};
-use crate::plan::{Measure, Plan, SourcePlan};
+use crate::plan::{Measure, Plan};
 use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
 use crate::request::{Kept, Outcome, Pool};
+use crate::rules::{self, Measured, Rule};
 use crate::sampling::Random;
 use crate::value::{self, Facts};
 
@@ -40,8 +43,7 @@ pub struct Filter<H> {
     registry: Registry,
     active: Active,
     random: Random,
-    adaptive: Inference,
-    heuristic: Inference,
+    learners: Learners,
     learned: SharedList,
     roots: HashMap<u32, Root>,
     streams: HashMap<u32, Stream>,
@@ -50,14 +52,20 @@ pub struct Filter<H> {
     scratch: Scratch,
     flushes: u64,
     flushed_ns: u64,
+    /// Whether any configuration so far takes events from response headers.
+    reports_in_headers: bool,
 }
 
 /// Buffers that live longer than one request.
 #[derive(Default)]
 struct Scratch {
+    decided: Option<Decided>,
     endpoint: Vec<u8>,
     ids: Vec<Option<ValueId>>,
     value: value::Buffers,
+    rules: rules::Scratch,
+    /// A header or body with events.
+    report: Vec<u8>,
 }
 
 /// One configuration: a root context of the host.
@@ -69,6 +77,9 @@ struct Root {
     families: Vec<usize>,
     /// For each label, the ids of the configured endpoints where they stand in it as they are.
     endpoint_ids: Vec<Vec<ValueId>>,
+    /// What was defined for the plan's rules.
+    rules: Vec<rules::Family>,
+    events: events::Families,
     gauge: Option<usize>,
     decisions: Decisions,
     hash_key: [u8; 16],
@@ -95,18 +106,21 @@ enum Phase {
     New,
     /// Not in the sample, and nothing can bring it back.
     SampledOut,
+    /// Events are posted; the filter waits for the body.
+    Posting,
+    /// Events were posted, and the filter has answered.
+    Answered,
     /// Looked at.
     Kept { kept: Kept, started_ns: Option<u64>, in_sample: bool },
 }
 
-/// The endpoint of a request.
+/// What is to become of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Excluded,
-    /// By its place among the configured ones.
-    Configured(usize),
-    /// In the scratch buffer.
-    Written,
+pub enum Action {
+    /// It goes on.
+    Continue,
+    /// It is buffered, until the filter answers it.
+    Wait,
 }
 
 impl<H: Host> Filter<H> {
@@ -117,8 +131,7 @@ impl<H: Host> Filter<H> {
             registry: Registry::default(),
             active: Active::default(),
             random: Random::new(seed),
-            adaptive: Inference::new(InferenceMode::Adaptive),
-            heuristic: Inference::new(InferenceMode::Heuristic),
+            learners: Learners::default(),
             learned: SharedList::new("route-metrics/learned".to_owned()),
             roots: HashMap::new(),
             streams: HashMap::new(),
@@ -127,6 +140,7 @@ impl<H: Host> Filter<H> {
             scratch: Scratch::default(),
             flushes: 0,
             flushed_ns: 0,
+            reports_in_headers: false,
         }
     }
 
@@ -160,6 +174,7 @@ impl<H: Host> Filter<H> {
         };
         let hash_key = self.hash_key(&variable);
         let root_state = self.resolve(Rc::new(plan), hash_key);
+        self.reports_in_headers |= root_state.plan.events.response_header.is_some();
         self.roots.insert(root, root_state);
         self.exchange();
         true
@@ -192,23 +207,9 @@ impl<H: Host> Filter<H> {
         let (host, registry) = (&self.host, &mut self.registry);
         let mut values = Vec::new();
         let mut endpoint_ids = Vec::new();
+        let (endpoints, max) = (plan.endpoints.labels(), plan.max_value_length);
         for label in &plan.labels {
-            let list = registry.values(host, &label.values, label.max_values);
-            let plain = label.choice.listed.is_none() && !label.hash;
-            let mut ids = Vec::new();
-            if label.source == SourcePlan::Endpoint && plain {
-                registry.reserve(host, list, UNMATCHED);
-                for endpoint in plan.endpoints.labels() {
-                    let text = value::encoded(endpoint, plan.max_value_length);
-                    ids.push(registry.reserve(host, list, &text));
-                }
-            }
-            if label.choice.listed.is_some() {
-                for fixed in label.choice.fixed_values() {
-                    let text = value::encoded(fixed, plan.max_value_length);
-                    registry.reserve(host, list, &text);
-                }
-            }
+            let (list, ids) = rules::label_values(host, registry, label, endpoints, max);
             values.push(list);
             endpoint_ids.push(ids);
         }
@@ -226,6 +227,9 @@ impl<H: Host> Filter<H> {
             };
             families.push(registry.family(host, &definition));
         }
+        let define = |rule: &Rule| rules::define(host, registry, &rule.metric, endpoints, max);
+        let rules = plan.rules.all().iter().map(define).collect();
+        let events = events::Families::define(host, registry, &plan.events, max);
         let active = plan.active.as_deref().filter(|_| plan.enabled);
         let gauge = active.map(|name| self.active.gauge(host, registry, name));
         let decision = |registry: &mut Registry, decision: &str| {
@@ -244,7 +248,18 @@ impl<H: Host> Filter<H> {
             .own(host, gauge_of, "route_metrics_sample_rate_ppm", &[])
             .record(host, plan.sampling.rate.ppm());
         let last_flush = self.flushes;
-        Root { plan, values, families, endpoint_ids, gauge, decisions, hash_key, last_flush }
+        Root {
+            plan,
+            values,
+            families,
+            endpoint_ids,
+            rules,
+            events,
+            gauge,
+            decisions,
+            hash_key,
+            last_flush,
+        }
     }
 
     /// A stream was created for a root context.
@@ -252,13 +267,21 @@ impl<H: Host> Filter<H> {
         self.streams.insert(stream, Stream { root, phase: Phase::New, gauge: None });
     }
 
-    /// The request's headers are there.
-    pub fn request_headers(&mut self, stream: u32) {
-        let Some(state) = self.streams.get_mut(&stream) else { return };
-        let Some(root) = self.roots.get(&state.root) else { return };
+    /// The request's headers are there; `complete` where nothing follows them.
+    pub fn request_headers(&mut self, stream: u32, complete: bool) -> Action {
+        let Some(state) = self.streams.get_mut(&stream) else { return Action::Continue };
+        let Some(root) = self.roots.get(&state.root) else { return Action::Continue };
         let plan = &*root.plan;
-        if !plan.enabled || !matches!(state.phase, Phase::New) {
-            return;
+        if !matches!(state.phase, Phase::New) {
+            return Action::Continue;
+        }
+        if let Some(path) = &plan.events.path
+            && reporting::is_post(&self.host, path, &mut self.scratch.report)
+        {
+            return self.post_headers(stream, complete);
+        }
+        if !plan.enabled {
+            return Action::Continue;
         }
         if let Some(gauge) = root.gauge {
             self.active.raise(gauge);
@@ -268,11 +291,12 @@ impl<H: Host> Filter<H> {
         if plan.export {
             self.export(stream);
         }
+        Action::Continue
     }
 
     /// Sets the endpoint, as far as it is known before the response, as filter state.
     fn export(&mut self, stream: u32) {
-        let Self { host, roots, streams, pool, scratch, adaptive, heuristic, .. } = self;
+        let Self { host, roots, streams, pool, scratch, learners, .. } = self;
         let Some(state) = streams.get(&stream) else { return };
         let Some(root) = roots.get(&state.root) else { return };
         // Access logs and traces have a sampling of their own, so this one does not count here.
@@ -286,34 +310,44 @@ impl<H: Host> Filter<H> {
             }
         };
         let path = CanonicalPath::new(kept.path());
-        let mut learners = Learners { adaptive, heuristic };
         let known = decide(
-            host,
             &root.plan,
             kept.method(),
             &path,
             Knowledge::Unfinished,
-            &mut learners,
+            learners,
+            |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
-        let text = match known {
-            Endpoint::Excluded => None,
-            Endpoint::Configured(index) => {
-                root.plan.endpoints.labels().get(index).map(String::as_bytes)
-            }
-            Endpoint::Written => Some(scratch.endpoint.as_slice()),
-        };
-        if let Some(text) = text {
+        if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
             let text = scratch.value.encode(text, root.plan.max_value_length);
             host.set_filter_state("endpoint", text.as_bytes());
+            // A route is what the configuration says; what was inferred is a template of paths.
+            match known {
+                Decided::Configured(_) => host.set_filter_state("route", text.as_bytes()),
+                _ if text != UNMATCHED => host.set_filter_state("url_template", text.as_bytes()),
+                _ => {}
+            }
         }
         if let Some(kept) = unsampled {
             pool.give(kept);
         }
     }
 
+    /// The endpoint of the stream that ended last: what was decided, and, where that is
+    /// [`Decided::Written`], the text before encoding. `None` where the stream was not looked at.
+    pub fn last_endpoint(&self) -> Option<(Decided, &[u8])> {
+        Some((self.scratch.decided?, &self.scratch.endpoint))
+    }
+
+    /// What infers endpoints, with what it has learned so far.
+    pub fn learners(&self) -> &Learners {
+        &self.learners
+    }
+
     /// The stream has ended. What it was is recorded.
     pub fn end(&mut self, stream: u32) {
+        self.scratch.decided = None;
         let Some(state) = self.streams.remove(&stream) else { return };
         if let Some(gauge) = state.gauge {
             self.active.lower(gauge);
@@ -338,6 +372,8 @@ impl<H: Host> Filter<H> {
                     Decision::Excluded => decisions.excluded,
                 }
             }
+            // They are no traffic of the application's.
+            Phase::Posting | Phase::Answered => decisions.excluded,
             Phase::New | Phase::SampledOut => decisions.sampled_out,
         };
         decision.add(&self.host, 1);
@@ -352,28 +388,26 @@ impl<H: Host> Filter<H> {
         in_sample: bool,
     ) -> Decision {
         let Some(root) = self.roots.get(&root) else { return Decision::SampledOut };
-        let Self { host, registry, random, outcome, scratch, adaptive, heuristic, .. } = self;
+        let Self { host, registry, random, outcome, scratch, learners, .. } = self;
         outcome.reset();
         let code = outcome.code(host);
         let path = CanonicalPath::new(kept.path());
-        let mut learners = Learners { adaptive, heuristic };
+        // Another filter may have answered before this one has seen the headers.
+        if plan.events.path.as_ref().is_some_and(|events| reporting::is_path(&path, events)) {
+            return Decision::Excluded;
+        }
         let endpoint = decide(
-            host,
             plan,
             kept.method(),
             &path,
             Knowledge::Answered(code),
-            &mut learners,
+            learners,
+            |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
-        if endpoint == Endpoint::Excluded {
+        scratch.decided = Some(endpoint);
+        let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
             return Decision::Excluded;
-        }
-        let endpoint_text = match endpoint {
-            Endpoint::Configured(index) => {
-                plan.endpoints.labels().get(index).map_or(OTHER.as_bytes(), String::as_bytes)
-            }
-            _ => scratch.endpoint.as_slice(),
         };
         let duration_ns = match started_ns {
             Some(started) => host.now_ns().saturating_sub(started),
@@ -422,7 +456,7 @@ impl<H: Host> Filter<H> {
                     Some(id) => id,
                     None => {
                         let configured = match endpoint {
-                            Endpoint::Configured(index) => {
+                            Decided::Configured(index) => {
                                 root.endpoint_ids.get(place).and_then(|ids| ids.get(index))
                             }
                             _ => None,
@@ -444,6 +478,15 @@ impl<H: Host> Filter<H> {
             }
             let ids = ids.get(..metric.labels.len()).unwrap_or_default();
             registry.record(host, family, ids, amount);
+        }
+        if !root.rules.is_empty() {
+            let endpoint = match endpoint {
+                Decided::Configured(place) => Some(place),
+                _ => None,
+            };
+            let measured = Measured { endpoint, weight, in_sample, duration_ns };
+            let Scratch { rules, value, .. } = scratch;
+            rules::record(host, registry, &root.rules, &mut facts, measured, rules, value);
         }
         Decision::Recorded
     }
@@ -468,8 +511,8 @@ impl<H: Host> Filter<H> {
 
     /// Tells the other workers what this one has learned, and takes in what they have.
     fn exchange(&mut self) {
-        let Self { host, adaptive, learned, .. } = self;
-        let adaptive = std::cell::RefCell::new(adaptive);
+        let Self { host, learners, learned, .. } = self;
+        let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
         let merge = |entry: &[u8]| {
             adaptive.borrow_mut().merge(entry);
         };
@@ -504,59 +547,4 @@ fn begin(host: &impl Host, plan: &Plan, random: &mut Random, pool: &mut Pool, li
     let mut kept = pool.take();
     kept.fill(host, &plan.request_headers);
     Phase::Kept { kept, started_ns, in_sample }
-}
-
-/// How much is known of a request when its endpoint is asked for.
-#[derive(Clone, Copy)]
-enum Knowledge {
-    /// It is under way.
-    Unfinished,
-    /// It has ended with this code, 0 for none.
-    Answered(u16),
-}
-
-struct Learners<'a> {
-    adaptive: &'a mut Inference,
-    heuristic: &'a mut Inference,
-}
-
-/// The endpoint of a request: configured ones first, then Envoy's route name, then what can be
-/// inferred. What is not configured is written into `out`.
-fn decide(
-    host: &impl Host,
-    plan: &Plan,
-    method: &[u8],
-    path: &CanonicalPath<'_>,
-    knowledge: Knowledge,
-    learners: &mut Learners<'_>,
-    out: &mut Vec<u8>,
-) -> Endpoint {
-    match plan.endpoints.find(method, path) {
-        Found::Excluded => return Endpoint::Excluded,
-        Found::Configured(index) => return Endpoint::Configured(index as usize),
-        Found::Unknown => {}
-    }
-    out.clear();
-    if plan.route_name && host.property(Property::RouteName, out) && !out.is_empty() {
-        return Endpoint::Written;
-    }
-    out.clear();
-    let learner = match plan.inference {
-        InferenceMode::Adaptive => Some(&mut *learners.adaptive),
-        InferenceMode::Heuristic => Some(&mut *learners.heuristic),
-        InferenceMode::Off => None,
-    };
-    match (learner, knowledge, path.form()) {
-        (_, Knowledge::Answered(code), _) if plan.ignore_statuses.contains(code) => {}
-        (Some(learner), Knowledge::Unfinished | Knowledge::Answered(0), Form::Path) => {
-            learner.label(path, out);
-        }
-        (Some(learner), Knowledge::Answered(_), Form::Path) => learner.observe(path, out),
-        (Some(_), _, Form::Asterisk) => out.push(b'*'),
-        _ => {}
-    }
-    if out.is_empty() {
-        out.extend_from_slice(UNMATCHED.as_bytes());
-    }
-    Endpoint::Written
 }

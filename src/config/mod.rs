@@ -1,6 +1,7 @@
 //! The plugin configuration: JSON in, a checked [`Config`] out, or every mistake in it.
 
 mod compile;
+mod custom;
 mod env;
 mod mistakes;
 mod model;

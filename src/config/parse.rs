@@ -277,6 +277,7 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn mistakes(text: &str) -> Vec<String> {
         match parse(text.as_bytes()) {

@@ -1,6 +1,8 @@
 //! Hashing of segments: the same on every worker and every machine, because what one worker has
 //! learned is told to the others by hash.
 
+use super::matcher;
+
 /// Bits of a hash that leave the machine's memory: positions have 48, segments 32.
 const KEY_BITS: u32 = 48;
 
@@ -15,17 +17,7 @@ fn spread(mut x: u64) -> u64 {
 
 /// The hash of a byte string.
 pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
-    let mut state = MULTIPLIER ^ bytes.len() as u64;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER);
-        state ^= state >> 32;
-    }
-    let mut last = 0;
-    for &byte in rest {
-        last = last << 8 | u64::from(byte);
-    }
-    spread((state ^ last).wrapping_mul(MULTIPLIER))
+    spread(matcher::hash(bytes))
 }
 
 /// The name of a segment: 32 bits of its hash.

@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 use super::path::MAX_SEGMENTS;
 use super::template::{Segment, Shape, Template, fit, texts};
 
-/// No child, no end: the root, which is nobody's child, and the empty end of all vectors.
+/// No child, no ends, no extra: the root is nobody's child, and the first of all others is empty.
 const NONE: u32 = 0;
 
-/// The bit of [`Node::lengths`] that says that templates below end in `{*name}`.
-const REST: u32 = 1 << 31;
+/// Marks a child that is no node, but where in `ends` the templates are that end there.
+const LEAF: u32 = 1 << 31;
 
 /// A set of templates, compiled.
 #[derive(Clone, Debug, Default)]
@@ -34,10 +34,10 @@ pub(super) struct Matcher {
     classes: Vec<u64>,
     /// Hash tables of children by text, one for each node that has any.
     edges: Vec<Edge>,
-    /// What few nodes have.
+    /// What not all nodes have.
     extras: Vec<Extra>,
+    groups: Vec<Group>,
     patterns: Vec<Pattern>,
-    /// Templates that end at a node.
     ends: Vec<End>,
     /// The methods that templates name; `End::method` counts from 1.
     methods: Vec<String>,
@@ -47,32 +47,48 @@ pub(super) struct Matcher {
     longest: usize,
 }
 
+/// Sixteen bytes, so that four share a cache line and none lies across two: what a search costs is
+/// the cache lines that it touches.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// The first slot in `edges`.
+    /// The first slot of the table in `edges`.
     edges: u32,
-    /// Slots: a power of two, or 0.
-    slots: u32,
     /// The child for any segment.
     param: u32,
-    /// In `ends`.
-    ends: Span,
-    /// In `extras`; 0 is an empty one.
+    /// Where the node's extra is.
     extra: u32,
-    /// Bit n: a template ends n segments further down.
-    lengths: u32,
+    below: Below,
 }
 
+/// What is below a node.
+///
+/// Bit n up to [`MAX_SEGMENTS`]: a template ends n segments further down. Bit 31: one ends in
+/// `{*name}`. Between them the size of the table of texts: 0 for none, else the power of two plus 1.
 #[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    first: u32,
-    count: u32,
-}
+struct Below(u32);
 
-impl Span {
-    fn of<T>(self, all: &[T]) -> &[T] {
-        let first = self.first as usize;
-        all.get(first..first + self.count as usize).unwrap_or_default()
+impl Below {
+    const LENGTHS: u32 = (1 << (MAX_SEGMENTS + 1)) - 1;
+    const REST: u32 = 1 << 31;
+    const TABLE: u32 = MAX_SEGMENTS as u32 + 1;
+
+    /// The mask of places in the table of texts.
+    fn mask(self) -> Option<u32> {
+        match (self.0 & !Self::REST) >> Self::TABLE {
+            0 => None,
+            size => Some((1 << (size - 1)) - 1),
+        }
+    }
+
+    fn set_slots(&mut self, slots: usize) {
+        if slots > 0 {
+            self.0 |= (slots.trailing_zeros() + 1) << Self::TABLE;
+        }
+    }
+
+    /// Adds what is below a child.
+    fn add(&mut self, child: Self) {
+        self.0 |= (child.0 << 1) & Self::LENGTHS | child.0 & Self::REST;
     }
 }
 
@@ -92,26 +108,42 @@ struct Text {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Extra {
-    /// In `patterns`: one after the other in the order of [`Segment`], so those of one shape stand
-    /// together, sorted by their texts.
-    patterns: Span,
+    /// The templates that end here, in `ends`.
+    ends: u32,
     /// The templates that end in the rest of the path, in `ends`.
-    rest: Span,
+    rest: u32,
+    /// The patterns in the order of [`Segment`], in `groups`.
+    first_group: u32,
+    group_count: u32,
+}
+
+/// Patterns of one shape at one node.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    shape: Shape,
+    /// In `patterns`, sorted by their texts.
+    first: u32,
+    count: u32,
+    /// Bit n: in one of them the text beside the parameter has a byte of n, modulo 64, there. Most
+    /// segments fit no pattern and are told by this.
+    beside: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pattern {
-    shape: Shape,
     /// The texts, joined by zero bytes, which no text has.
     text: Text,
     child: u32,
 }
 
+/// One of the templates that match the same paths. They stand together, that for any method last.
 #[derive(Clone, Copy, Debug)]
 struct End {
-    /// 0 for any method. Ends for one method stand before that for any.
+    /// 0 for any method.
     method: u32,
     template: u32,
+    /// Whether no more follow.
+    last: bool,
 }
 
 /// Two templates that match the same requests, by their places in the list.
@@ -141,11 +173,14 @@ impl Matcher {
         conflicts.sort();
         let mut builder = Builder { matcher: Self::default(), texts: BTreeMap::new() };
         builder.matcher.extras.push(Extra::default());
+        builder.matcher.ends.push(End { method: 0, template: 0, last: true });
         builder.node(&entries, 0);
         let mut matcher = builder.matcher;
         matcher.nodes.shrink_to_fit();
         matcher.classes.shrink_to_fit();
         matcher.edges.shrink_to_fit();
+        matcher.extras.shrink_to_fit();
+        matcher.groups.shrink_to_fit();
         matcher.patterns.shrink_to_fit();
         matcher.ends.shrink_to_fit();
         matcher.text.shrink_to_fit();
@@ -154,23 +189,13 @@ impl Matcher {
 
     /// Whether it has no templates.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.ends.len() < 2
     }
 
-    /// The most specific template for a path, by its place in the list that was compiled. Segments
-    /// in excess make a path that only `{*name}` matches.
+    /// The most specific template for a path, by its place in the list that was compiled. Of a
+    /// truncated path more segments follow, so only `{*name}` can match its end.
     pub fn find(&self, method: &[u8], segments: &[&[u8]], truncated: bool) -> Option<u32> {
-        let mut search = Search {
-            matcher: self,
-            segments,
-            truncated,
-            method: self.method(method),
-            failed: [0; MAX_SEGMENTS + 1],
-            failures: 0,
-            #[cfg(test)]
-            steps: 0,
-        };
-        search.descend(0, 0)
+        Search::new(self, method, segments, truncated).descend(0, 0)
     }
 
     /// Bytes on the heap.
@@ -179,6 +204,7 @@ impl Matcher {
             + size_of_val(self.classes.as_slice())
             + size_of_val(self.edges.as_slice())
             + size_of_val(self.extras.as_slice())
+            + size_of_val(self.groups.as_slice())
             + size_of_val(self.patterns.as_slice())
             + size_of_val(self.ends.as_slice())
             + self.text.len()
@@ -197,19 +223,19 @@ impl Matcher {
 
     /// The child of a node for a text.
     fn child(&self, node: &Node, text: &[u8]) -> Option<u32> {
-        if node.slots == 0 || text.len() > self.longest {
+        let mask = node.below.mask()?;
+        if text.len() > self.longest {
             return None;
         }
         let hash = short(hash(text));
-        let mask = node.slots - 1;
-        for offset in 0..node.slots {
+        for offset in 0..=mask {
             let slot = node.edges + (hash.wrapping_add(offset) & mask);
             let edge = self.edges.get(slot as usize)?;
+            if edge.hash == hash && edge.child != NONE && self.text(edge.text) == text {
+                return Some(edge.child);
+            }
             if edge.child == NONE {
                 return None;
-            }
-            if edge.hash == hash && self.text(edge.text) == text {
-                return Some(edge.child);
             }
         }
         None
@@ -231,71 +257,106 @@ struct Search<'m, 's> {
     steps: usize,
 }
 
-impl Search<'_, '_> {
-    /// The template for the segments from `depth` on, below a node.
-    fn descend(&mut self, at: u32, depth: usize) -> Option<u32> {
-        #[cfg(test)]
-        {
-            self.steps += 1;
+impl<'m, 's> Search<'m, 's> {
+    fn new(matcher: &'m Matcher, method: &[u8], segments: &'s [&'s [u8]], truncated: bool) -> Self {
+        Self {
+            matcher,
+            segments,
+            truncated,
+            method: matcher.method(method),
+            failed: [0; MAX_SEGMENTS + 1],
+            failures: 0,
+            #[cfg(test)]
+            steps: 0,
         }
+    }
+
+    /// The template for the segments from `depth` on, below a child. Comes back to a node only
+    /// where it has another way to go.
+    fn descend(&mut self, mut at: u32, mut depth: usize) -> Option<u32> {
         let matcher = self.matcher;
-        let node = matcher.nodes.get(at as usize)?;
-        let Some((&segment, rest)) = self.segments.get(depth..).and_then(<[_]>::split_first) else {
-            return if self.truncated { None } else { self.end(node.ends) };
-        };
-        let length = if self.truncated { 0 } else { 2 << rest.len() };
-        if node.lengths & (length | REST) == 0 {
-            return None;
+        loop {
+            #[cfg(test)]
+            {
+                self.steps += 1;
+            }
+            let left = self.segments.get(depth..).unwrap_or_default();
+            if at & LEAF != 0 {
+                return if left.is_empty() { self.end(at & !LEAF) } else { None };
+            }
+            let node = matcher.nodes.get(at as usize)?;
+            let length = if self.truncated { 0 } else { 1 << left.len() };
+            if node.below.0 & (length | Below::REST) == 0 || self.has_failed(at, depth) {
+                return None;
+            }
+            let extra =
+                if node.extra == NONE { None } else { matcher.extras.get(node.extra as usize) };
+            let Some(&segment) = left.first() else {
+                return if self.truncated { None } else { self.end(extra?.ends) };
+            };
+            if let Some(child) = matcher.child(node, segment) {
+                if node.param == NONE && extra.is_none() {
+                    (at, depth) = (child, depth + 1);
+                    continue;
+                }
+                if let Some(found) = self.try_child(child, depth + 1) {
+                    return Some(found);
+                }
+            }
+            let Some(extra) = extra else {
+                if node.param == NONE {
+                    return None;
+                }
+                (at, depth) = (node.param, depth + 1);
+                continue;
+            };
+            if extra.group_count != 0
+                && let Some(found) = self.patterns(extra, segment, depth)
+            {
+                return Some(found);
+            }
+            if node.param != NONE
+                && let Some(found) = self.try_child(node.param, depth + 1)
+            {
+                return Some(found);
+            }
+            return self.end(extra.rest);
         }
-        if self.failures & 1 << depth != 0
-            && matcher.classes.get(at as usize) == self.failed.get(depth)
-        {
-            return None;
-        }
-        if let Some(child) = matcher.child(node, segment)
-            && let Some(found) = self.descend(child, depth + 1)
-        {
-            return Some(found);
-        }
-        let extra = if node.extra == NONE { None } else { matcher.extras.get(node.extra as usize) };
-        if let Some(extra) = extra
-            && let Some(found) = self.patterns(extra.patterns, segment, depth)
-        {
-            return Some(found);
-        }
-        if node.param != NONE
-            && let Some(found) = self.descend(node.param, depth + 1)
-        {
-            return Some(found);
-        }
-        if let Some(extra) = extra
-            && let Some(found) = self.end(extra.rest)
-        {
-            return Some(found);
-        }
-        if let (Some(failed), Some(&class)) =
-            (self.failed.get_mut(depth), matcher.classes.get(at as usize))
+    }
+
+    /// As [`Self::descend`], and remembers a failure.
+    fn try_child(&mut self, child: u32, depth: usize) -> Option<u32> {
+        let found = self.descend(child, depth);
+        if found.is_none()
+            && let Some(&class) = self.matcher.classes.get(child as usize)
+            && let Some(failed) = self.failed.get_mut(depth)
         {
             *failed = class;
             self.failures |= 1 << depth;
         }
-        None
+        found
+    }
+
+    /// Whether all that is below a node has failed at this depth already, below another one.
+    fn has_failed(&self, at: u32, depth: usize) -> bool {
+        self.failures & 1 << depth != 0
+            && self.matcher.classes.get(at as usize) == self.failed.get(depth)
     }
 
     /// The first template below the patterns that fit a segment.
-    fn patterns(&mut self, patterns: Span, segment: &[u8], depth: usize) -> Option<u32> {
+    fn patterns(&mut self, extra: &Extra, segment: &[u8], depth: usize) -> Option<u32> {
         let matcher = self.matcher;
-        let mut left = patterns.of(&matcher.patterns);
-        while let Some(shape) = left.first().map(|pattern| pattern.shape) {
-            let count = left.partition_point(|pattern| pattern.shape == shape);
-            let (group, others) = left.split_at_checked(count)?;
-            left = others;
+        for group in slice(&matcher.groups, extra.first_group, extra.group_count) {
+            let shape = group.shape;
             let (prefix, suffix) = (usize::from(shape.prefix), usize::from(shape.suffix));
             if segment.len() <= usize::from(shape.text) {
                 continue;
             }
             let head = segment.get(..prefix)?;
-            let tail = segment.get(segment.len().checked_sub(suffix)?..)?;
+            let tail = segment.get(segment.len() - suffix..)?;
+            if group.beside & beside(head, tail) == 0 {
+                continue;
+            }
             let around = |pattern: &Pattern| {
                 let text = matcher.text(pattern.text);
                 let order = text.get(..prefix).unwrap_or_default().cmp(head);
@@ -305,11 +366,13 @@ impl Search<'_, '_> {
                 }
                 order.then_with(|| text.get(prefix + 1..).unwrap_or_default().cmp(tail))
             };
-            let start = group.partition_point(|pattern| around(pattern).is_lt());
-            for pattern in group.iter().skip(start).take_while(|pattern| around(pattern).is_eq()) {
+            let patterns = slice(&matcher.patterns, group.first, group.count);
+            let start = patterns.partition_point(|pattern| around(pattern).is_lt());
+            let fitting = patterns.iter().skip(start);
+            for pattern in fitting.take_while(|pattern| around(pattern).is_eq()) {
                 let texts = matcher.text(pattern.text).split(|&byte| byte == 0);
                 if fit(texts, segment, |_, _| {})
-                    && let Some(found) = self.descend(pattern.child, depth + 1)
+                    && let Some(found) = self.try_child(pattern.child, depth + 1)
                 {
                     return Some(found);
                 }
@@ -318,10 +381,20 @@ impl Search<'_, '_> {
         None
     }
 
-    /// The template of a node's ends for the method.
-    fn end(&self, ends: Span) -> Option<u32> {
-        let of = |end: &&End| end.method == 0 || end.method == self.method;
-        ends.of(&self.matcher.ends).iter().find(of).map(|end| end.template)
+    /// The template for the method, of those at a place in `ends`.
+    fn end(&self, first: u32) -> Option<u32> {
+        if first == NONE {
+            return None;
+        }
+        for end in self.matcher.ends.get(first as usize..)? {
+            if end.method == 0 || end.method == self.method {
+                return Some(end.template);
+            }
+            if end.last {
+                break;
+            }
+        }
+        None
     }
 }
 
@@ -351,9 +424,26 @@ struct Builder<'t> {
     texts: BTreeMap<&'t str, Text>,
 }
 
+/// What has been built below a node.
+struct Built {
+    child: u32,
+    class: u64,
+    below: Below,
+}
+
 impl<'t> Builder<'t> {
-    /// Adds a node for sorted templates that agree up to `depth`; its number.
-    fn node(&mut self, entries: &[Entry<'t>], depth: usize) -> u32 {
+    /// Adds a node, or a leaf, for sorted templates that agree up to `depth`.
+    fn child(&mut self, entries: &[Entry<'t>], depth: usize) -> Built {
+        if entries.iter().all(|entry| entry.segment(depth).is_none()) {
+            let mut class = 0;
+            let child = LEAF | self.ends(entries, &mut class);
+            return Built { child, class, below: Below(1) };
+        }
+        self.node(entries, depth)
+    }
+
+    /// Adds a node for sorted templates that agree up to `depth`.
+    fn node(&mut self, entries: &[Entry<'t>], depth: usize) -> Built {
         let at = self.matcher.nodes.len();
         self.matcher.nodes.push(Node::default());
         self.matcher.classes.push(0);
@@ -363,39 +453,46 @@ impl<'t> Builder<'t> {
         let mut children = Vec::new();
         let mut patterns = Vec::new();
         for group in entries.chunk_by(|one, two| one.segment(depth) == two.segment(depth)) {
-            let Some(segment) = group.first().map(|entry| entry.segment(depth)) else { continue };
-            match segment {
-                None => {
-                    node.ends = self.ends(group, &mut class);
-                    node.lengths |= 1;
-                }
-                Some(Segment::Rest) => {
+            let segment = match group.first().map(|entry| entry.segment(depth)) {
+                Some(Some(Segment::Rest)) => {
                     class = mix(class, 1);
                     extra.rest = self.ends(group, &mut class);
-                    node.lengths |= REST;
+                    node.below.0 |= Below::REST;
+                    continue;
                 }
-                Some(Segment::Static(text)) => {
-                    let child = self.child(group, depth, &mut node, &mut class);
+                Some(Some(segment)) => segment,
+                _ => {
+                    extra.ends = self.ends(group, &mut class);
+                    node.below.0 |= 1;
+                    continue;
+                }
+            };
+            let built = self.child(group, depth + 1);
+            node.below.add(built.below);
+            class = mix(class, built.class);
+            match segment {
+                Segment::Static(text) => {
                     class = mix(class, hash(text.as_bytes()));
-                    children.push((text, child));
+                    children.push((text, built.child));
                 }
-                Some(Segment::Pattern(pattern)) => {
-                    let child = self.child(group, depth, &mut node, &mut class);
+                Segment::Pattern(pattern) => {
                     let joined = texts(pattern).collect::<Vec<_>>().join("\0");
                     class = mix(class, hash(joined.as_bytes()));
                     let text = self.append(joined.as_bytes());
-                    patterns.push(Pattern { shape: Shape::of(pattern), text, child });
+                    patterns.push((pattern, Pattern { text, child: built.child }));
                 }
-                Some(Segment::Param) => {
-                    node.param = self.child(group, depth, &mut node, &mut class);
+                Segment::Param | Segment::Rest => {
                     class = mix(class, 2);
+                    node.param = built.child;
                 }
             }
         }
-        extra.patterns =
-            Span { first: number(self.matcher.patterns.len()), count: number(patterns.len()) };
-        self.matcher.patterns.append(&mut patterns);
-        if extra.patterns.count + extra.rest.count > 0 {
+        extra.first_group = number(self.matcher.groups.len());
+        for group in patterns.chunk_by(|(one, _), (two, _)| Shape::of(one) == Shape::of(two)) {
+            self.group(group);
+            extra.group_count += 1;
+        }
+        if extra.group_count | extra.ends | extra.rest != 0 {
             node.extra = number(self.matcher.extras.len());
             self.matcher.extras.push(extra);
         }
@@ -405,31 +502,14 @@ impl<'t> Builder<'t> {
         {
             (*place, *class_place) = (node, class);
         }
-        number(at)
+        Built { child: number(at), class, below: node.below }
     }
 
-    /// Adds a child; what it is goes into its parent's class and lengths.
-    fn child(
-        &mut self,
-        entries: &[Entry<'t>],
-        depth: usize,
-        parent: &mut Node,
-        class: &mut u64,
-    ) -> u32 {
-        let child = self.node(entries, depth + 1);
-        if let Some(node) = self.matcher.nodes.get(child as usize) {
-            parent.lengths |= (node.lengths & !REST) << 1 | node.lengths & REST;
-        }
-        let below = self.matcher.classes.get(child as usize).copied().unwrap_or_default();
-        *class = mix(*class, below);
-        child
-    }
-
-    /// Adds the ends of templates that match the same paths.
-    fn ends(&mut self, entries: &[Entry<'t>], class: &mut u64) -> Span {
+    /// Adds the ends of templates that match the same paths; where they are.
+    fn ends(&mut self, entries: &[Entry<'t>], class: &mut u64) -> u32 {
         let first = number(self.matcher.ends.len());
-        for Entry { index, template } in entries {
-            let method = match &template.method {
+        for (index, entry) in entries.iter().enumerate() {
+            let method = match &entry.template.method {
                 None => 0,
                 Some(method) => {
                     if self.matcher.method(method.as_bytes()) == u32::MAX {
@@ -439,12 +519,30 @@ impl<'t> Builder<'t> {
                 }
             };
             *class = mix(*class, u64::from(method) + 3);
-            self.matcher.ends.push(End { method, template: *index });
+            let last = index + 1 == entries.len();
+            self.matcher.ends.push(End { method, template: entry.index, last });
         }
-        Span { first, count: number(entries.len()) }
+        first
     }
 
-    /// Lays out a node's children by text, so that a third of the slots is free where there are
+    /// Adds patterns of one shape.
+    fn group(&mut self, patterns: &[(&'t str, Pattern)]) {
+        let Some(shape) = patterns.first().map(|(pattern, _)| Shape::of(pattern)) else { return };
+        let around = |pattern: &'t str| {
+            let mut texts = texts(pattern).map(str::as_bytes);
+            let prefix = texts.next().unwrap_or_default();
+            beside(prefix, texts.last().unwrap_or_default())
+        };
+        self.matcher.groups.push(Group {
+            shape,
+            first: number(self.matcher.patterns.len()),
+            count: number(patterns.len()),
+            beside: patterns.iter().fold(0, |all, (pattern, _)| all | around(pattern)),
+        });
+        self.matcher.patterns.extend(patterns.iter().map(|(_, pattern)| *pattern));
+    }
+
+    /// Lays out a node's children by text. A third of the slots or more is free where there are
     /// more than two.
     fn table(&mut self, node: &mut Node, children: &[(&'t str, u32)]) {
         let slots = match children.len() {
@@ -452,7 +550,7 @@ impl<'t> Builder<'t> {
             count => (count + count / 2).next_power_of_two(),
         };
         node.edges = number(self.matcher.edges.len());
-        node.slots = number(slots);
+        node.below.set_slots(slots);
         let mut table = vec![Edge::default(); slots];
         for &(text, child) in children {
             let hash = short(hash(text.as_bytes()));
@@ -488,6 +586,17 @@ impl<'t> Builder<'t> {
     }
 }
 
+/// What stands in a vector from a place on.
+fn slice<T>(all: &[T], first: u32, count: u32) -> &[T] {
+    let first = first as usize;
+    all.get(first..first + count as usize).unwrap_or_default()
+}
+
+/// The bit of the byte beside the parameters, of what stands before and after them.
+fn beside(prefix: &[u8], suffix: &[u8]) -> u64 {
+    suffix.first().or(prefix.last()).map_or(1, |byte| 1 << (byte & 63))
+}
+
 /// A place as it is kept; a configuration of 4 GiB does not reach the module.
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
@@ -499,13 +608,21 @@ fn mix(hash: u64, value: u64) -> u64 {
     product ^ product >> 29
 }
 
-/// The hash of a text: eight bytes at a time.
+/// The hash of a text, eight bytes at a time; the last eight may overlap those before.
 pub(super) fn hash(text: &[u8]) -> u64 {
-    let (words, rest) = text.as_chunks::<8>();
-    let hash =
-        words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let last = rest.iter().fold(0, |last, &byte| last << 8 | u64::from(byte));
-    mix(hash, last)
+    let length = text.len() as u64;
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        let hash = words.iter().fold(length, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        return mix(hash, u64::from_le_bytes(*last));
+    }
+    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    mix(length, word)
 }
 
 /// The half of a hash that is kept.
@@ -516,6 +633,7 @@ fn short(hash: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn compile(templates: &[String]) -> Matcher {
         let templates: Vec<Template> =
@@ -528,15 +646,7 @@ mod tests {
     /// The template found, and how many nodes were looked at.
     fn search(matcher: &Matcher, path: &str) -> (Option<u32>, usize) {
         let segments: Vec<&[u8]> = path.split('/').skip(1).map(str::as_bytes).collect();
-        let mut search = Search {
-            matcher,
-            segments: &segments,
-            truncated: false,
-            method: u32::MAX,
-            failed: [0; MAX_SEGMENTS + 1],
-            failures: 0,
-            steps: 0,
-        };
+        let mut search = Search::new(matcher, b"GET", &segments, false);
         (search.descend(0, 0), search.steps)
     }
 

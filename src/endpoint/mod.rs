@@ -4,12 +4,15 @@
 //! templates to exclude, then the templates, then the rules. What it does not know is left to the
 //! route name and to inference.
 
+mod decide;
+mod facts;
 mod hash;
 mod infer;
 mod learner;
 mod matcher;
 mod path;
 mod rules;
+mod score;
 mod template;
 mod vocabulary;
 #[doc(hidden)]
@@ -19,7 +22,11 @@ use std::fmt;
 
 use hashbrown::HashTable;
 
-pub use learner::Inference;
+pub use decide::{Decided, Knowledge, Learners, decide};
+pub use facts::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
+#[doc(hidden)]
+pub use infer::Token;
+pub use learner::{Inference, Reason};
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use rules::MAX_TEXT_BYTES;
 

@@ -47,70 +47,105 @@ pub struct CanonicalPath<'a> {
     raw: &'a [u8],
     /// The canonical text where the raw path holds it in one piece.
     verbatim: Option<&'a [u8]>,
-    query: Option<&'a [u8]>,
+    has_percent: bool,
+    /// What follows the path: nothing, or a query or a fragment with its mark.
+    after: &'a [u8],
 }
 
 impl<'a> CanonicalPath<'a> {
     /// Takes a raw request target apart: any bytes, of any length.
+    // Inlined, so that what is a few hundred bytes is made where it is used, and not copied.
+    #[inline]
     #[must_use]
     pub fn new(raw: &'a [u8]) -> Self {
-        let (raw, _fragment) = split_at_byte(raw, b'#');
-        let (target, query) = split_at_byte(raw, b'?');
+        let nothing = raw.get(..0).unwrap_or_default();
         let mut path = Self {
             form: Form::None,
-            segments: [&[]; MAX_SEGMENTS],
+            segments: [nothing; MAX_SEGMENTS],
             depth: 0,
-            raw: target,
+            raw: nothing,
             verbatim: None,
-            query,
+            has_percent: false,
+            after: nothing,
         };
-        match path_of(target) {
-            Some(text) => path.read(text),
-            None if target == b"*" => {
-                path.form = Form::Asterisk;
-                path.verbatim = Some(target);
-            }
-            None => path.verbatim = Some(&[]),
-        }
+        path.read(raw);
         path
     }
 
-    /// Reads the segments of what starts with a slash, or is empty.
-    fn read(&mut self, text: &'a [u8]) {
+    #[inline(never)]
+    fn read(&mut self, raw: &'a [u8]) {
+        let Some(text) = path_of(raw) else {
+            return self.read_other(raw);
+        };
         self.form = Form::Path;
-        self.raw = text;
-        // Whether the segments so far stand side by side in `text`, and where the last one ends.
-        let mut adjacent = true;
-        let mut end = 0;
-        let mut next = 0;
-        for raw in text.split(|&byte| byte == b'/') {
-            let start = next;
-            next = start + raw.len() + 1;
-            let (segment, _parameters) = split_at_byte(raw, b';');
-            match dots(segment) {
-                0 => {}
-                1 => continue,
-                _ => {
-                    self.depth = self.depth.saturating_sub(1);
-                    adjacent = false;
-                    continue;
+        let mut segments = Segments { start: 0, cut: None, adjacent: true, end: 0 };
+        let mut end = text.len();
+        let (words, rest) = text.as_chunks::<8>();
+        let mut last = [0; 8];
+        copy(rest, &mut last);
+        'text: for (index, word) in words.iter().chain([&last]).enumerate() {
+            let mut marks = marks(u64::from_le_bytes(*word));
+            while marks != 0 {
+                let at = index * 8 + marks.trailing_zeros() as usize / 8;
+                marks &= marks - 1;
+                match text.get(at) {
+                    Some(b'/') => self.push(text, at, &mut segments),
+                    Some(b'?' | b'#') => {
+                        end = at;
+                        break 'text;
+                    }
+                    Some(b';') if segments.cut.is_none() => segments.cut = Some(at),
+                    Some(b'%') => self.has_percent = true,
+                    _ => {}
                 }
             }
-            if segment.is_empty() {
-                continue;
-            }
-            if let Some(place) = self.segments.get_mut(self.depth) {
-                *place = segment;
-                adjacent &= start == end + 1;
-                end = start + segment.len();
-            }
-            self.depth += 1;
         }
+        self.push(text, end, &mut segments);
+        (self.raw, self.after) = text.split_at_checked(end).unwrap_or_default();
         self.verbatim = match self.depth {
             0 => Some(b"/"),
-            _ if adjacent => text.get(..end),
+            _ if segments.adjacent => text.get(..segments.end),
             _ => None,
         };
+    }
+
+    /// Adds the segment that ends at a place.
+    #[inline]
+    fn push(&mut self, text: &'a [u8], end: usize, segments: &mut Segments) {
+        let start = std::mem::replace(&mut segments.start, end + 1);
+        let end = segments.cut.take().unwrap_or(end);
+        let segment = text.get(start..end).unwrap_or_default();
+        match segment.first() {
+            None => return,
+            Some(b'.' | b'%') => match dots(segment) {
+                0 => {}
+                1 => return,
+                _ => {
+                    self.depth = self.depth.saturating_sub(1);
+                    segments.adjacent = false;
+                    return;
+                }
+            },
+            _ => {}
+        }
+        if let Some(place) = self.segments.get_mut(self.depth) {
+            *place = segment;
+            segments.adjacent &= start == segments.end + 1;
+            segments.end = end;
+        }
+        self.depth += 1;
+    }
+
+    /// Reads a target without a path.
+    fn read_other(&mut self, raw: &'a [u8]) {
+        let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(raw.len());
+        (self.raw, self.after) = raw.split_at_checked(end).unwrap_or_default();
+        if self.raw == b"*" {
+            self.form = Form::Asterisk;
+            self.verbatim = Some(self.raw);
+        } else {
+            self.verbatim = Some(&[]);
+        }
     }
 
     /// What kind of target it is. All but [`Form::Path`] have no segments.
@@ -175,13 +210,14 @@ impl<'a> CanonicalPath<'a> {
     /// Whether anything in the path may be percent-encoded.
     #[must_use]
     pub fn has_percent(&self) -> bool {
-        self.raw.contains(&b'%')
+        self.has_percent
     }
 
     /// The query as it was sent, without `?` and fragment; `None` where there is none.
     #[must_use]
     pub fn query(&self) -> Option<&'a [u8]> {
-        self.query
+        let (query, _fragment) = split_at_byte(self.after.strip_prefix(b"?")?, b'#');
+        Some(query)
     }
 
     /// The first value of a query parameter, decoded as a form (WHATWG URL, 5.1: `+` is a space,
@@ -194,7 +230,7 @@ impl<'a> CanonicalPath<'a> {
     where
         'a: 'b,
     {
-        let value = self.query?.split(|&byte| byte == b'&').find_map(|pair| {
+        let value = self.query()?.split(|&byte| byte == b'&').find_map(|pair| {
             let (key, value) = split_at_byte(pair, b'=');
             let found = !pair.is_empty() && FormDecoded(Decoded::new(key)).eq(name.iter().copied());
             found.then_some(value.unwrap_or_default())
@@ -211,8 +247,36 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
-/// The path of a request target: what starts with a slash, or follows the authority of an
-/// absolute-form (nothing, there, means the root).
+/// Where reading a path has come to.
+struct Segments {
+    /// Where the next segment starts.
+    start: usize,
+    /// Where its matrix parameters start.
+    cut: Option<usize>,
+    /// Whether the segments so far stand side by side in the raw path.
+    adjacent: bool,
+    /// Where the last one ends there.
+    end: usize,
+}
+
+/// The bytes of eight that may mean something in a path, as the highest bits of their places: all of
+/// `/`, `?`, `#`, `;` and `%`, and few others.
+///
+/// Eight at a time because a path is read for each request; the trick is that of "Bit Twiddling
+/// Hacks" (Anderson), "Determine if a word has a zero byte".
+fn marks(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES * 0x80);
+    let slashes = zeros(word ^ ONES * b'/' as u64);
+    // `;` and `?` differ in one bit.
+    let ends = zeros((word | ONES * 0x04) ^ ONES * b'?' as u64);
+    // `#` and `%`, with `!` and `'`.
+    let hashes = zeros((word & !(ONES * 0x06)) ^ ONES * b'!' as u64);
+    slashes | ends | hashes
+}
+
+/// The path of a request target, with what follows it: what starts with a slash, or follows the
+/// authority of an absolute-form.
 fn path_of(target: &[u8]) -> Option<&[u8]> {
     if target.first() == Some(&b'/') {
         return Some(target);
@@ -224,13 +288,13 @@ fn path_of(target: &[u8]) -> Option<&[u8]> {
     if !target.first()?.is_ascii_alphabetic() {
         return None;
     }
-    let end = authority.iter().position(|&byte| byte == b'/').unwrap_or(authority.len());
-    authority.get(end..)
+    let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    authority.get(end.unwrap_or(authority.len())..)
 }
 
 /// 1 for the segment `.`, 2 for `..`, with `%2e` for any of the dots; else 0.
 fn dots(segment: &[u8]) -> usize {
-    if !matches!(segment.first(), Some(b'.' | b'%')) || segment.len() > 6 {
+    if segment.len() > 6 {
         return 0;
     }
     let mut count = 0;
@@ -320,6 +384,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use crate::test;
     use proptest::prelude::*;
 
     use super::*;

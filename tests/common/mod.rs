@@ -67,7 +67,7 @@ impl Worker {
         self.show(request);
         self.next += 1;
         self.filter.create(self.next, ROOT);
-        self.filter.request_headers(self.next);
+        self.filter.request_headers(self.next, false);
         self.next
     }
 
@@ -76,6 +76,8 @@ impl Worker {
         for (name, value) in &request.answer {
             host.set_header(HeaderMap::Response, name, value.as_bytes());
         }
+        self.filter.response_headers(stream);
+        let host = self.filter.host();
         if let Some(code) = request.code {
             host.set_number(Property::ResponseCode, code);
         }

@@ -1,0 +1,41 @@
+//! `route-metrics bootstrap`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use route_metrics::config;
+use route_metrics::envoy_config::StatsConfig;
+
+use crate::{Outcome, input};
+
+/// Print what the plugin needs of Envoy's bootstrap: the tags that take labels out of stat names,
+/// and histogram buckets
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The plugin's JSON, or a configuration of Envoy with the plugin in it; `-` is standard input
+    file: PathBuf,
+    /// Print it for Istio: mesh configuration, and annotations of a workload
+    #[arg(long, conflicts_with = "gateway")]
+    istio: bool,
+    /// Print it for Envoy Gateway: an EnvoyProxy
+    #[arg(long)]
+    gateway: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let Arguments { file, istio, gateway } = arguments;
+    let mut all = StatsConfig::default();
+    for plugin in input::plugins(file)? {
+        let needs = config::parse(&plugin.configuration)
+            .and_then(|config| StatsConfig::new(&config))
+            .map_err(|mistakes| input::refused(&plugin, &mistakes))?;
+        all.merge(needs).map_err(|mistake| anyhow!(mistake))?;
+    }
+    let text = match (istio, gateway) {
+        (true, _) => all.istio(),
+        (_, true) => all.gateway(),
+        _ => all.yaml(),
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}

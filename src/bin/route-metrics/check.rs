@@ -1,0 +1,26 @@
+//! `route-metrics check`.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use route_metrics::config::{self, Capacity};
+
+use crate::{Outcome, input};
+
+/// Validate a plugin configuration: prints nothing and exits with 0, or prints every mistake, one
+/// per line, and exits with 1
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The plugin's JSON, or a configuration of Envoy with the plugin in it; `-` is standard input
+    file: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let mut errors = Vec::new();
+    for plugin in input::plugins(&arguments.file)? {
+        if let Err(mistakes) = config::load(&plugin.configuration, |_| None, Capacity::Checked) {
+            errors.push(input::refused(&plugin, &mistakes).to_string());
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(anyhow!(errors.join("\n"))) }
+}

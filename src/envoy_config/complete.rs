@@ -1,0 +1,253 @@
+//! A complete configuration of Envoy with the plugin in front of one upstream.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use super::metrics::quoted;
+use super::{MetricsAccess, StatsConfig, Tracing};
+use crate::config::VARIABLES;
+use crate::filter::HASH_KEY;
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// An address, without brackets, or a name to be resolved by DNS.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl FromStr for Upstream {
+    type Err = String;
+
+    /// Reads `HOST:PORT`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("{text:?} is not HOST:PORT, such as 127.0.0.1:8080");
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self { host: address.ip().to_string(), port: address.port() });
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
+        let name = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        if host.is_empty() || !host.bytes().all(name) {
+            return Err(expected());
+        }
+        Ok(Self { host: host.to_owned(), port: port.parse().map_err(|_| expected())? })
+    }
+}
+
+/// What a complete configuration is made of.
+#[derive(Clone, Debug)]
+pub struct Complete<'a> {
+    /// The plugin's configuration, as the filter gets it.
+    pub plugin: &'a [u8],
+    /// What it needs.
+    pub stats: &'a StatsConfig,
+    /// Where requests go.
+    pub upstream: &'a Upstream,
+    /// Whether the upstream speaks HTTP/2 without TLS, as gRPC servers do.
+    pub upstream_http2: bool,
+    /// The address of the listeners for traffic and metrics.
+    pub address: IpAddr,
+    /// The port for traffic.
+    pub port: u16,
+    /// The port for metrics alone.
+    pub metrics_port: u16,
+    /// The admin port, on the loopback interface.
+    pub admin_port: u16,
+    /// The path of the module.
+    pub module: &'a str,
+    /// Who may scrape.
+    pub metrics_access: &'a MetricsAccess,
+    /// Tracing, off where absent.
+    pub tracing: Option<&'a Tracing>,
+}
+
+impl Complete<'_> {
+    /// The configuration in YAML.
+    pub fn yaml(&self) -> String {
+        let Self { address, port, admin_port, .. } = self;
+        let metrics = self.metrics_access.listener(self.address, self.metrics_port);
+        let listener = self.listener();
+        let upstream = self.cluster();
+        let stats = self.stats.yaml();
+        format!(
+            r#"# The admin interface can stop Envoy and change it, so it stays on the loopback interface;
+# the listener `metrics` gives Prometheus the one path that it needs.
+admin:
+  address:
+    socket_address: {{ address: 127.0.0.1, port_value: {admin_port} }}
+
+static_resources:
+  listeners:
+  - name: traffic
+    address:
+      socket_address: {{ address: "{address}", port_value: {port} }}
+{listener}
+{metrics}
+  clusters:
+{upstream}
+  - name: admin
+    type: STATIC
+    load_assignment:
+      cluster_name: admin
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address:
+              socket_address: {{ address: 127.0.0.1, port_value: {admin_port} }}
+
+# Takes the labels out of the stat names that the plugin makes.
+{stats}"#
+        )
+    }
+
+    fn listener(&self) -> String {
+        let variables: Vec<&str> = VARIABLES.into_iter().chain([HASH_KEY]).collect();
+        format!(
+            r#"    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: traffic
+          use_remote_address: true
+          upgrade_configs:
+          - upgrade_type: websocket
+{tracing}          route_config:
+            virtual_hosts:
+            - name: upstream
+              domains: ["*"]
+              routes:
+              - match: {{ prefix: / }}
+                route: {{ cluster: upstream }}
+          http_filters:
+          # First, so that it sees requests as the client sent them, and what other filters answer.
+          - name: route_metrics
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                name: route_metrics
+                # Should a VM ever die, requests are not failed for longer than it takes to start
+                # the next one.
+                failure_policy: FAIL_RELOAD
+                vm_config:
+                  # Workers share label values and series under this name.
+                  vm_id: route_metrics
+                  runtime: envoy.wasm.runtime.v8
+                  code:
+                    local:
+                      filename: {module}
+                  environment_variables:
+                    host_env_keys:
+{variables}{configuration}          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+"#,
+            tracing = self.tracing.map(Tracing::block).unwrap_or_default(),
+            module = quoted(self.module),
+            variables = indented(&variables.join("\n"), 20, "- "),
+            configuration = self.configuration(),
+        )
+    }
+
+    fn configuration(&self) -> String {
+        let text = String::from_utf8_lossy(self.plugin);
+        let text = text.trim();
+        if text.is_empty() {
+            return String::new();
+        }
+        let mut out = String::from(
+            r#"                configuration:
+                  "@type": type.googleapis.com/google.protobuf.StringValue
+                  value: |
+"#,
+        );
+        out.push_str(&indented(&ascii(text), 20, ""));
+        out
+    }
+
+    fn cluster(&self) -> String {
+        let protocol = if self.upstream_http2 {
+            r#"    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config:
+          http2_protocol_options: {}
+"#
+        } else {
+            ""
+        };
+        let mut clusters = cluster("upstream", self.upstream, protocol);
+        if let Some(tracing) = self.tracing {
+            clusters.push_str(&cluster("otlp", &tracing.collector, ""));
+        }
+        clusters
+    }
+}
+
+fn cluster(name: &str, upstream: &Upstream, protocol: &str) -> String {
+    let Upstream { host, port } = upstream;
+    let discovery = if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" };
+    format!(
+        r#"  - name: {name}
+    type: {discovery}
+{protocol}    load_assignment:
+      cluster_name: {name}
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address:
+              socket_address: {{ address: "{host}", port_value: {port} }}
+"#
+    )
+}
+
+fn indented(text: &str, spaces: usize, before: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        // Writing to a string cannot fail.
+        let _ = match line.trim_end() {
+            "" => writeln!(out),
+            line => writeln!(out, "{:spaces$}{before}{line}", ""),
+        };
+    }
+    out
+}
+
+/// JSON with everything but ASCII escaped, so that YAML sees no line end where there is none. It
+/// can only stand in a string there.
+fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for char in json.chars() {
+        if char.is_ascii() {
+            out.push(char);
+            continue;
+        }
+        for unit in char.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstreams_are_names_or_addresses() {
+        for (text, host, port) in [
+            ("127.0.0.1:8080", "127.0.0.1", 8080),
+            ("[::1]:80", "::1", 80),
+            ("app.example:443", "app.example", 443),
+            ("my-app_1:1", "my-app_1", 1),
+        ] {
+            let upstream: Upstream = text.parse().unwrap();
+            assert_eq!((upstream.host.as_str(), upstream.port), (host, port), "{text}");
+        }
+        for text in ["", "app", ":80", "app:", "app:70000", "a b:80", "http://app:80", "::1:80x"] {
+            assert!(text.parse::<Upstream>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Configurations of Envoy, read and written: where the plugin stands in one, and what it needs
+//! there. Native only.
+
+mod complete;
+mod find;
+mod metrics;
+mod stats;
+mod tracing;
+
+pub use complete::{Complete, Upstream};
+pub use find::{Plugin, plugins, yaml};
+pub use metrics::{MetricsAccess, MetricsTls, Network};
+pub use stats::{Buckets, StatsConfig, buckets};
+pub use tracing::Tracing;

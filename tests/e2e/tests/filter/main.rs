@@ -1,0 +1,11 @@
+//! End-to-end tests: the filter in real Envoys, seen from outside (requests in, scrapes out).
+
+mod configuring;
+mod counting;
+mod failing;
+mod harness;
+mod hostile;
+mod labelling;
+mod limits;
+mod support;
+mod updates;

@@ -1,0 +1,127 @@
+//! Configuration updates of a running Envoy, and configurations that are refused.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use route_metrics_e2e::wait::eventually_equal;
+use route_metrics_e2e::{Binary, Envoy, Request, Setup, Upstream, http1};
+use serde_json::{Value, json};
+
+use crate::support::{REQUEST, expect_decisions, expect_table, table};
+
+fn get(envoy: &Envoy, path: &str) {
+    let response = http1::send(envoy.address(), &Request::get(path)).unwrap();
+    assert_eq!(response.status, 200);
+}
+
+fn templates(templates: &[&str]) -> Value {
+    json!({"endpoint": {"templates": templates, "inference": "off"}})
+}
+
+/// Three mistakes in different places, and words that must stand in the message for each.
+fn mistaken() -> (Value, [&'static str; 3]) {
+    let configuration = json!({
+        "namespace": "9lives",
+        "endpoint": {"templates": ["/fine", "/a/{x}{y}"]},
+        "sampling": {"rate": 1.5},
+    });
+    (configuration, ["namespace", "endpoint.templates[1]", "sampling.rate"])
+}
+
+#[test]
+fn an_update_keeps_the_counters_going() {
+    for binary in Binary::tested() {
+        let upstream = Upstream::start();
+        let setup = Setup::new(upstream.address()).binary(&binary).dynamic();
+        let mut envoy = setup.clone().filter(templates(&["/users/{id}"])).start();
+        get(&envoy, "/users/1");
+        get(&envoy, "/orders/1");
+        assert!(envoy.update(&setup.clone().filter(templates(&["/users/{id}", "/orders/{id}"]))));
+        get(&envoy, "/users/2");
+        get(&envoy, "/orders/2");
+        let expected = table(&[
+            (["GET", "/users/{id}", "200"], 2),
+            (["GET", "_UNMATCHED", "200"], 1),
+            (["GET", "/orders/{id}", "200"], 1),
+        ]);
+        expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
+        expect_decisions(&envoy, 4, 0, 0);
+        assert_eq!(envoy.vm_reloads(), 0);
+    }
+}
+
+#[test]
+fn updates_under_load_lose_nothing() {
+    let upstream = Upstream::start();
+    let setup = Setup::new(upstream.address()).dynamic();
+    let first = templates(&["/users/{id}"]);
+    let second = templates(&["/users/{id}", "/orders/{id}"]);
+    let mut envoy = setup.clone().filter(first.clone()).start();
+    let to = envoy.address();
+    let done = AtomicBool::new(false);
+    let sent = thread::scope(|scope| {
+        let clients: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut sent = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        let response = http1::send(to, &Request::get("/users/1")).unwrap();
+                        assert_eq!(response.status, 200);
+                        sent += 1;
+                    }
+                    sent
+                })
+            })
+            .collect();
+        for configuration in [&second, &first, &second, &first] {
+            assert!(envoy.update(&setup.clone().filter(configuration.clone())));
+        }
+        done.store(true, Ordering::Relaxed);
+        clients.into_iter().map(|client| client.join().unwrap()).sum::<u64>()
+    });
+    assert!(sent > 0);
+    let expected = table(&[(["GET", "/users/{id}", "200"], sent)]);
+    expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
+    eventually_equal("open requests", Some(0.0), || {
+        envoy.scrape().value("http_requests_active", &[])
+    });
+}
+
+#[test]
+fn a_bad_update_is_refused_with_all_mistakes_and_the_old_one_goes_on() {
+    for binary in Binary::tested() {
+        let upstream = Upstream::start();
+        let setup = Setup::new(upstream.address()).binary(&binary).dynamic();
+        let mut envoy = setup.clone().filter(templates(&["/users/{id}"])).start();
+        get(&envoy, "/users/1");
+        let before: Vec<_> = families(&envoy);
+        let (configuration, words) = mistaken();
+        assert!(!envoy.update(&setup.filter(configuration)));
+        for word in words {
+            envoy.wait_for_log(word);
+        }
+        get(&envoy, "/users/2");
+        let expected = table(&[(["GET", "/users/{id}", "200"], 2)]);
+        expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
+        assert_eq!(families(&envoy), before, "a refused configuration defines nothing");
+        assert_eq!(envoy.vm_reloads(), 0);
+    }
+}
+
+fn families(envoy: &Envoy) -> Vec<String> {
+    let scrape = envoy.scrape();
+    scrape.types().keys().filter(|name| !name.starts_with("envoy_")).cloned().collect()
+}
+
+#[test]
+fn a_bad_configuration_keeps_envoy_from_starting_and_names_all_mistakes() {
+    for binary in Binary::tested() {
+        let upstream = Upstream::start();
+        let (configuration, words) = mistaken();
+        let setup = Setup::new(upstream.address()).binary(&binary).filter(configuration);
+        let failure = setup.try_start().err().expect("Envoy does not start").to_string();
+        for word in words {
+            assert!(failure.contains(word), "no {word:?} in {failure}");
+        }
+    }
+}
