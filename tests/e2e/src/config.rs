@@ -141,6 +141,7 @@ pub struct Setup {
     pub(crate) dynamic: bool,
     pub(crate) port: u16,
     plugin: Option<Plugin>,
+    beside: Vec<(String, Plugin)>,
     stats: Stats,
     routes: Vec<Value>,
     clusters: Vec<Value>,
@@ -160,6 +161,7 @@ impl Setup {
             dynamic: false,
             port: 0,
             plugin: None,
+            beside: Vec::new(),
             stats: Stats::Bootstrap,
             routes: Vec::new(),
             clusters: vec![cluster(UPSTREAM, upstream)],
@@ -201,6 +203,14 @@ impl Setup {
     #[must_use]
     pub fn plugin(mut self, plugin: Plugin) -> Self {
         self.plugin = Some(plugin);
+        self
+    }
+
+    /// One more listener, on which everything is answered `404` unless the filter, with another
+    /// plugin configuration, does so itself.
+    #[must_use]
+    pub fn listener_beside(mut self, name: &str, plugin: Plugin) -> Self {
+        self.beside.push((name.to_owned(), plugin));
         self
     }
 
@@ -350,7 +360,15 @@ impl Setup {
                 },
             });
         } else {
-            all["static_resources"]["listeners"] = json!([self.listener(directory)]);
+            let mut listeners = vec![self.listener(directory)];
+            for (name, plugin) in &self.beside {
+                let mut other = self.clone().plugin(plugin.clone());
+                other.routes = vec![direct_response("/", 404, "")];
+                let mut listener = other.listener(directory);
+                listener["name"] = name.as_str().into();
+                listeners.push(listener);
+            }
+            all["static_resources"]["listeners"] = listeners.into();
         }
         all
     }
