@@ -19,6 +19,7 @@ pub mod labels;
 pub mod limits;
 pub mod method;
 pub mod number;
+pub mod pairs;
 pub mod plan;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;

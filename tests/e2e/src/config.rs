@@ -43,6 +43,9 @@ pub struct Plugin {
     pub module: PathBuf,
     /// What Envoy does when a VM has died.
     pub failure_policy: String,
+    /// `allow_on_headers_stop_iteration`: whether the filter sees a body before it lets the headers
+    /// go on.
+    pub stop_at_headers: bool,
 }
 
 impl Plugin {
@@ -55,6 +58,7 @@ impl Plugin {
             vm_id: "route-metrics".to_owned(),
             module: repository().join("dist/route_metrics.wasm"),
             failure_policy: "FAIL_RELOAD".to_owned(),
+            stop_at_headers: false,
         }
     }
 
@@ -76,6 +80,13 @@ impl Plugin {
     #[must_use]
     pub fn vm_id(mut self, vm_id: &str) -> Self {
         self.vm_id = vm_id.to_owned();
+        self
+    }
+
+    /// The same with `allow_on_headers_stop_iteration`.
+    #[must_use]
+    pub fn stop_at_headers(mut self) -> Self {
+        self.stop_at_headers = true;
         self
     }
 
@@ -108,6 +119,7 @@ impl Plugin {
                     "name": "route_metrics",
                     "root_id": "route_metrics",
                     "failure_policy": self.failure_policy,
+                    "allow_on_headers_stop_iteration": self.stop_at_headers,
                     "vm_config": {
                         "vm_id": self.vm_id,
                         "runtime": "envoy.wasm.runtime.v8",

@@ -6,6 +6,11 @@ use route_metrics_e2e::{Answer, Binary, Envoy, Request, Setup, Upstream, http1, 
 use crate::reporting::plugin;
 use crate::support::{Numbers, expect_table, table};
 
+/// The begin of a field, for messages.
+fn shown(field: &[u8]) -> String {
+    String::from_utf8_lossy(&field[..field.len().min(100)]).into_owned()
+}
+
 fn nothing_was_counted(envoy: &Envoy) {
     let scrape = envoy.scrape();
     for family in ["cache_total", "task_milliseconds_count", "queue_length"] {
@@ -34,7 +39,7 @@ fn the_header_of_a_request_is_not_an_event() {
 fn what_is_no_list_of_events_is_counted_as_such_and_never_shown() {
     let upstream = Upstream::start();
     let envoy = Setup::new(upstream.address()).concurrency(1).filter(plugin()).start();
-    let members = |count: usize| vec!["queue_length"; count].join(",");
+    let members = |count: usize| vec!["q"; count].join(",");
     let padding = "a".repeat(17_000);
     let void: Vec<Vec<u8>> = [
         members(10_000).into_bytes(),
@@ -63,8 +68,8 @@ fn what_is_no_list_of_events_is_counted_as_such_and_never_shown() {
         let answer = Answer::new().header("x-metric-events", field);
         let response = http1::send(envoy.address(), &Request::get("/register").answer(&answer));
         let response = response.unwrap();
-        assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(field));
-        assert_eq!(response.header("x-metric-events"), None, "{}", String::from_utf8_lossy(field));
+        assert_eq!(response.status, 200, "{}", shown(field));
+        assert_eq!(response.header("x-metric-events"), None, "{}", shown(field));
     };
     void.iter().for_each(|field| send(field));
     refused.iter().chain(&unknown).for_each(|field| send(field.as_bytes()));
