@@ -14,15 +14,25 @@ use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use crate::filter::Filter;
+use crate::filter::{Action, Filter};
 use crate::host::{HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
+use crate::pairs;
 
 /// How often the host is asked to call back for flushing, in milliseconds.
 const TICK_MS: u32 = 1000;
+/// As above, where events may be posted: how long a post may wait if Envoy does not show its body
+/// (see `Filter::tick`).
+const POST_TICK_MS: u32 = 100;
 
 const STATUS_OK: u32 = 0;
 const STATUS_CAS_MISMATCH: u32 = 8;
+const STREAM_REQUEST: u32 = 0;
+const BUFFER_REQUEST_BODY: u32 = 0;
 const BUFFER_PLUGIN_CONFIGURATION: u32 = 7;
+/// No gRPC status: Envoy makes one from the response code where the request is a gRPC call.
+const NO_GRPC_STATUS: i32 = -1;
+/// `%RESPONSE_CODE_DETAILS%` of the filter's own answers.
+const RESPONSE_DETAILS: &str = "route_metrics";
 const CLOCK_MONOTONIC: u32 = 1;
 
 #[link(wasm_import_module = "env")]
@@ -42,6 +52,20 @@ unsafe extern "C" {
         name_size: usize,
         data: *mut *mut u8,
         size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
     ) -> u32;
     fn proxy_get_property(
         path: *const u8,
@@ -182,6 +206,74 @@ impl Host for Envoy {
         status == STATUS_OK
     }
 
+    /// The host gives only the first line of a header that is asked for by name, so where there is
+    /// one, all headers are read.
+    fn response_header_lines(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        if !self.header(HeaderMap::Response, name, out) {
+            return false;
+        }
+        let (mut data, mut size) = (std::ptr::null_mut(), 0);
+        let mut all = Vec::new();
+        // SAFETY: the pointers are valid for the call.
+        let status =
+            unsafe { proxy_get_header_map_pairs(HeaderMap::Response as u32, &mut data, &mut size) };
+        take(data, size, &mut all);
+        if status == STATUS_OK {
+            out.truncate(start);
+            pairs::values(&all, name.as_bytes(), |value| {
+                if out.len() > start {
+                    out.push(b',');
+                }
+                out.extend_from_slice(value);
+            });
+        }
+        true
+    }
+
+    fn continue_request(&self, root: u32, stream: u32) {
+        // SAFETY: no pointers.
+        unsafe {
+            if proxy_set_effective_context(stream) == STATUS_OK {
+                proxy_continue_stream(STREAM_REQUEST);
+                proxy_set_effective_context(root);
+            }
+        }
+    }
+
+    fn remove_response_header(&self, name: &str) {
+        // SAFETY: the pointers are valid for the call.
+        unsafe {
+            proxy_remove_header_map_value(HeaderMap::Response as u32, name.as_ptr(), name.len())
+        };
+    }
+
+    fn request_body(&self, max: usize, out: &mut Vec<u8>) -> bool {
+        let (mut data, mut size) = (std::ptr::null_mut(), 0);
+        // SAFETY: the pointers are valid for the call.
+        let status =
+            unsafe { proxy_get_buffer_bytes(BUFFER_REQUEST_BODY, 0, max, &mut data, &mut size) };
+        take(data, size, out);
+        status == STATUS_OK
+    }
+
+    fn send_response(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
+        let headers = pairs::encode(headers);
+        // SAFETY: the pointers are valid for the call.
+        unsafe {
+            proxy_send_local_response(
+                status.into(),
+                RESPONSE_DETAILS.as_ptr(),
+                RESPONSE_DETAILS.len(),
+                body.as_ptr(),
+                body.len(),
+                headers.as_ptr(),
+                headers.len(),
+                NO_GRPC_STATUS,
+            )
+        };
+    }
+
     fn set_filter_state(&self, name: &str, value: &[u8]) {
         // SAFETY: the pointers are valid for the call.
         unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
@@ -236,8 +328,9 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     }
     let accepted = filter(|filter| filter.configure(root, &bytes, |name| std::env::var(name).ok()));
     if accepted == Some(true) {
+        let waits = filter(|filter| filter.waits_for_posts(root)) == Some(true);
         // SAFETY: no pointers.
-        unsafe { proxy_set_tick_period_milliseconds(TICK_MS) };
+        unsafe { proxy_set_tick_period_milliseconds(if waits { POST_TICK_MS } else { TICK_MS }) };
     }
     u32::from(accepted == Some(true))
 }
@@ -247,9 +340,33 @@ extern "C" fn proxy_on_tick(root: u32) {
     filter(|filter| filter.tick(root));
 }
 
+/// What the host is told of a stream: go on, or wait (`Action` of the ABI).
+fn action(action: Option<Action>) -> u32 {
+    match action {
+        Some(Action::Wait) => 1,
+        Some(Action::Continue) | None => 0,
+    }
+}
+
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
-    filter(|filter| filter.request_headers(context));
+extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, end_of_stream: u32) -> u32 {
+    action(filter(|filter| filter.request_headers(context, end_of_stream != 0)))
+}
+
+/// The size is that of all that was buffered so far.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(context: u32, size: usize, end_of_stream: u32) -> u32 {
+    action(filter(|filter| filter.request_body(context, size, end_of_stream != 0)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(context: u32, _trailers: u32) -> u32 {
+    action(filter(|filter| filter.request_body(context, 0, true)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
+    filter(|filter| filter.response_headers(context));
     0
 }
 

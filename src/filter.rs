@@ -6,6 +6,8 @@
 //! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
 //! that never had headers (a malformed request) is only seen at its end, and counts all the same.
 
+mod reporting;
+
 use std::hash::Hasher;
 use std::rc::Rc;
 
@@ -15,12 +17,14 @@ use siphasher::sip::SipHasher24;
 use crate::active::Active;
 use crate::config::{self, Capacity, DurationUnit};
 use crate::endpoint::{CanonicalPath, Decided, Knowledge, Learners, decide};
+use crate::events;
 use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
 use crate::labels::UNMATCHED;
 use crate::limits::{Append, SharedList};
-use crate::plan::{Measure, Plan, SourcePlan};
+use crate::plan::{Measure, Plan};
 use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
 use crate::request::{Kept, Outcome, Pool};
+use crate::rules::{self, Measured, Rule};
 use crate::sampling::Random;
 use crate::value::{self, Facts};
 
@@ -49,14 +53,22 @@ pub struct Filter<H> {
     scratch: Scratch,
     flushes: u64,
     flushed_ns: u64,
+    /// Streams that wait for the body of a post, and some that no longer do.
+    waiting: Vec<u32>,
+    /// Whether any configuration so far takes events from response headers.
+    reports_in_headers: bool,
 }
 
 /// Buffers that live longer than one request.
 #[derive(Default)]
 struct Scratch {
+    decided: Option<Decided>,
     endpoint: Vec<u8>,
     ids: Vec<Option<ValueId>>,
     value: value::Buffers,
+    rules: rules::Scratch,
+    /// A header or body with events.
+    report: Vec<u8>,
 }
 
 /// One configuration: a root context of the host.
@@ -68,6 +80,11 @@ struct Root {
     families: Vec<usize>,
     /// For each label, the ids of the configured endpoints where they stand in it as they are.
     endpoint_ids: Vec<Vec<ValueId>>,
+    /// What was defined for the plan's rules.
+    rules: Vec<rules::Family>,
+    events: events::Families,
+    /// Whether Envoy has shown the body of a post of itself.
+    shows_bodies: bool,
     gauge: Option<usize>,
     decisions: Decisions,
     hash_key: [u8; 16],
@@ -94,8 +111,21 @@ enum Phase {
     New,
     /// Not in the sample, and nothing can bring it back.
     SampledOut,
+    /// Events are posted; the filter waits for the body, and has done so for this many ticks.
+    Posting { ticks: u32 },
+    /// Events were posted, and the filter has answered.
+    Answered,
     /// Looked at.
     Kept { kept: Kept, started_ns: Option<u64>, in_sample: bool },
+}
+
+/// What is to become of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on.
+    Continue,
+    /// It is buffered, until the filter answers it.
+    Wait,
 }
 
 impl<H: Host> Filter<H> {
@@ -115,6 +145,8 @@ impl<H: Host> Filter<H> {
             scratch: Scratch::default(),
             flushes: 0,
             flushed_ns: 0,
+            waiting: Vec::new(),
+            reports_in_headers: false,
         }
     }
 
@@ -148,6 +180,7 @@ impl<H: Host> Filter<H> {
         };
         let hash_key = self.hash_key(&variable);
         let root_state = self.resolve(Rc::new(plan), hash_key);
+        self.reports_in_headers |= root_state.plan.events.response_header.is_some();
         self.roots.insert(root, root_state);
         self.exchange();
         true
@@ -180,23 +213,9 @@ impl<H: Host> Filter<H> {
         let (host, registry) = (&self.host, &mut self.registry);
         let mut values = Vec::new();
         let mut endpoint_ids = Vec::new();
+        let (endpoints, max) = (plan.endpoints.labels(), plan.max_value_length);
         for label in &plan.labels {
-            let list = registry.values(host, &label.values, label.max_values);
-            let plain = label.choice.listed.is_none() && !label.hash;
-            let mut ids = Vec::new();
-            if label.source == SourcePlan::Endpoint && plain {
-                registry.reserve(host, list, UNMATCHED);
-                for endpoint in plan.endpoints.labels() {
-                    let text = value::encoded(endpoint, plan.max_value_length);
-                    ids.push(registry.reserve(host, list, &text));
-                }
-            }
-            if label.choice.listed.is_some() {
-                for fixed in label.choice.fixed_values() {
-                    let text = value::encoded(fixed, plan.max_value_length);
-                    registry.reserve(host, list, &text);
-                }
-            }
+            let (list, ids) = rules::label_values(host, registry, label, endpoints, max);
             values.push(list);
             endpoint_ids.push(ids);
         }
@@ -214,6 +233,9 @@ impl<H: Host> Filter<H> {
             };
             families.push(registry.family(host, &definition));
         }
+        let define = |rule: &Rule| rules::define(host, registry, &rule.metric, endpoints, max);
+        let rules = plan.rules.all().iter().map(define).collect();
+        let events = events::Families::define(host, registry, &plan.events, max);
         let active = plan.active.as_deref().filter(|_| plan.enabled);
         let gauge = active.map(|name| self.active.gauge(host, registry, name));
         let decision = |registry: &mut Registry, decision: &str| {
@@ -232,7 +254,19 @@ impl<H: Host> Filter<H> {
             .own(host, gauge_of, "route_metrics_sample_rate_ppm", &[])
             .record(host, plan.sampling.rate.ppm());
         let last_flush = self.flushes;
-        Root { plan, values, families, endpoint_ids, gauge, decisions, hash_key, last_flush }
+        Root {
+            plan,
+            values,
+            families,
+            endpoint_ids,
+            rules,
+            events,
+            shows_bodies: false,
+            gauge,
+            decisions,
+            hash_key,
+            last_flush,
+        }
     }
 
     /// A stream was created for a root context.
@@ -240,13 +274,21 @@ impl<H: Host> Filter<H> {
         self.streams.insert(stream, Stream { root, phase: Phase::New, gauge: None });
     }
 
-    /// The request's headers are there.
-    pub fn request_headers(&mut self, stream: u32) {
-        let Some(state) = self.streams.get_mut(&stream) else { return };
-        let Some(root) = self.roots.get(&state.root) else { return };
+    /// The request's headers are there; `complete` where nothing follows them.
+    pub fn request_headers(&mut self, stream: u32, complete: bool) -> Action {
+        let Some(state) = self.streams.get_mut(&stream) else { return Action::Continue };
+        let Some(root) = self.roots.get(&state.root) else { return Action::Continue };
         let plan = &*root.plan;
-        if !plan.enabled || !matches!(state.phase, Phase::New) {
-            return;
+        if !matches!(state.phase, Phase::New) {
+            return Action::Continue;
+        }
+        if let Some(path) = &plan.events.path
+            && reporting::is_post(&self.host, path, &mut self.scratch.report)
+        {
+            return self.post_headers(stream, complete);
+        }
+        if !plan.enabled {
+            return Action::Continue;
         }
         if let Some(gauge) = root.gauge {
             self.active.raise(gauge);
@@ -256,6 +298,7 @@ impl<H: Host> Filter<H> {
         if plan.export {
             self.export(stream);
         }
+        Action::Continue
     }
 
     /// Sets the endpoint, as far as it is known before the response, as filter state.
@@ -286,14 +329,32 @@ impl<H: Host> Filter<H> {
         if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
             let text = scratch.value.encode(text, root.plan.max_value_length);
             host.set_filter_state("endpoint", text.as_bytes());
+            // A route is what the configuration says; what was inferred is a template of paths.
+            match known {
+                Decided::Configured(_) => host.set_filter_state("route", text.as_bytes()),
+                _ if text != UNMATCHED => host.set_filter_state("url_template", text.as_bytes()),
+                _ => {}
+            }
         }
         if let Some(kept) = unsampled {
             pool.give(kept);
         }
     }
 
+    /// The endpoint of the stream that ended last: what was decided, and, where that is
+    /// [`Decided::Written`], the text before encoding. `None` where the stream was not looked at.
+    pub fn last_endpoint(&self) -> Option<(Decided, &[u8])> {
+        Some((self.scratch.decided?, &self.scratch.endpoint))
+    }
+
+    /// What infers endpoints, with what it has learned so far.
+    pub fn learners(&self) -> &Learners {
+        &self.learners
+    }
+
     /// The stream has ended. What it was is recorded.
     pub fn end(&mut self, stream: u32) {
+        self.scratch.decided = None;
         let Some(state) = self.streams.remove(&stream) else { return };
         if let Some(gauge) = state.gauge {
             self.active.lower(gauge);
@@ -318,6 +379,8 @@ impl<H: Host> Filter<H> {
                     Decision::Excluded => decisions.excluded,
                 }
             }
+            // They are no traffic of the application's.
+            Phase::Posting { .. } | Phase::Answered => decisions.excluded,
             Phase::New | Phase::SampledOut => decisions.sampled_out,
         };
         decision.add(&self.host, 1);
@@ -336,6 +399,10 @@ impl<H: Host> Filter<H> {
         outcome.reset();
         let code = outcome.code(host);
         let path = CanonicalPath::new(kept.path());
+        // Another filter may have answered before this one has seen the headers.
+        if plan.events.path.as_ref().is_some_and(|events| reporting::is_path(&path, events)) {
+            return Decision::Excluded;
+        }
         let endpoint = decide(
             plan,
             kept.method(),
@@ -345,6 +412,7 @@ impl<H: Host> Filter<H> {
             |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
+        scratch.decided = Some(endpoint);
         let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
             return Decision::Excluded;
         };
@@ -418,12 +486,22 @@ impl<H: Host> Filter<H> {
             let ids = ids.get(..metric.labels.len()).unwrap_or_default();
             registry.record(host, family, ids, amount);
         }
+        if !root.rules.is_empty() {
+            let endpoint = match endpoint {
+                Decided::Configured(place) => Some(place),
+                _ => None,
+            };
+            let measured = Measured { endpoint, weight, in_sample, duration_ns };
+            let Scratch { rules, value, .. } = scratch;
+            rules::record(host, registry, &root.rules, &mut facts, measured, rules, value);
+        }
         Decision::Recorded
     }
 
     /// About a second has passed: gauges are told, what was learned is exchanged, and
     /// configurations that are gone are forgotten.
     pub fn tick(&mut self, root: u32) {
+        self.release_posts(root);
         if let Some(root) = self.roots.get_mut(&root) {
             root.last_flush = self.flushes;
         }

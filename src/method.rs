@@ -2,6 +2,10 @@
 
 use crate::labels::OTHER;
 
+/// The methods that have a label value of their own.
+pub const ALL: [&str; 10] =
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"];
+
 /// The label value of a method: one of OpenTelemetry's known methods (semantic conventions for
 /// HTTP, `http.request.method`), else [`OTHER`]. Methods are case-sensitive (RFC 9110, 9.1).
 pub fn label(method: &[u8]) -> &'static str {
@@ -22,7 +26,8 @@ pub fn label(method: &[u8]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::label;
+    use super::{ALL, label};
+    use crate::test;
 
     #[test]
     fn what_is_not_known_is_other() {
@@ -35,6 +40,7 @@ mod tests {
         ] {
             assert_eq!(label(method), expected);
         }
+        assert!(ALL.into_iter().all(|method| label(method.as_bytes()) == method));
     }
 
     use crate::labels::OTHER;

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use crate::config::{DurationUnit, InferenceMode};
 use crate::endpoint::Endpoints;
+use crate::events::EventsPlan;
 use crate::host::MetricKind;
+use crate::rules::Rules;
 use crate::sampling::{Rate, Statuses};
 
 /// A checked configuration.
@@ -22,8 +24,12 @@ pub struct Plan {
     pub labels: Vec<LabelPlan>,
     /// Every other metric.
     pub metrics: Vec<MetricPlan>,
-    /// The request headers to keep from the time when they arrive, lower case.
-    pub request_headers: Vec<String>,
+    /// The request headers to keep from the time when they arrive.
+    pub request_headers: Vec<RequestHeader>,
+    /// Custom metrics of requests.
+    pub rules: Rules,
+    /// What the application reports, and how.
+    pub events: EventsPlan,
     /// The response header that names an exception.
     pub exception_header: Option<String>,
     /// The configured endpoints.
@@ -40,6 +46,28 @@ pub struct Plan {
     pub sampling: SamplingPlan,
     /// Characters of a label value.
     pub max_value_length: usize,
+}
+
+/// A request header that some label, value or rule needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// Its name, lower case.
+    pub name: String,
+    /// The methods for which it is needed; empty: all.
+    pub methods: Vec<String>,
+}
+
+/// A metric of the configuration's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomPlan {
+    /// The name in the scrape.
+    pub name: String,
+    /// What it is.
+    pub kind: MetricKind,
+    /// Its labels, each with a list of values of its own.
+    pub labels: Vec<LabelPlan>,
+    /// How many series there may be.
+    pub max_series: usize,
 }
 
 /// Which requests are recorded.
@@ -141,6 +169,8 @@ pub enum SourcePlan {
     PathParam(String),
     /// Always this.
     Constant(String),
+    /// What the application reports.
+    Reported,
 }
 
 impl SourcePlan {

@@ -36,8 +36,22 @@ pub struct Recorder {
     headers: RefCell<HashMap<(u32, String), Vec<u8>>>,
     properties: RefCell<HashMap<Property, Vec<u8>>>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
+    body: RefCell<Vec<u8>>,
+    responses: RefCell<Vec<Response>>,
+    continued: RefCell<Vec<u32>>,
     log: RefCell<Vec<(LogLevel, String)>>,
     reads: Cell<u64>,
+}
+
+/// An answer that the filter gave itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The response code.
+    pub status: u16,
+    /// The headers that came with it.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
 }
 
 impl Recorder {
@@ -57,6 +71,28 @@ impl Recorder {
         self.headers.borrow_mut().clear();
         self.properties.borrow_mut().clear();
         self.filter_state.borrow_mut().clear();
+        self.body.borrow_mut().clear();
+        self.responses.borrow_mut().clear();
+    }
+
+    /// Shows a request body.
+    pub fn set_body(&self, body: &[u8]) {
+        *self.body.borrow_mut() = body.to_vec();
+    }
+
+    /// The answers that were given since the request was shown.
+    pub fn responses(&self) -> Vec<Response> {
+        self.responses.borrow().clone()
+    }
+
+    /// The requests that were let go on, in order.
+    pub fn continued(&self) -> Vec<u32> {
+        self.continued.borrow().clone()
+    }
+
+    /// Whether a header is there.
+    pub fn has_header(&self, map: HeaderMap, name: &str) -> bool {
+        self.headers.borrow().contains_key(&(map as u32, name.to_owned()))
     }
 
     /// Shows a header.
@@ -181,6 +217,28 @@ impl Host for Recorder {
         let Some(value) = properties.get(&property) else { return false };
         out.extend_from_slice(value);
         true
+    }
+
+    fn continue_request(&self, _root: u32, stream: u32) {
+        self.continued.borrow_mut().push(stream);
+    }
+
+    fn remove_response_header(&self, name: &str) {
+        self.headers.borrow_mut().remove(&(HeaderMap::Response as u32, name.to_owned()));
+    }
+
+    fn request_body(&self, max: usize, out: &mut Vec<u8>) -> bool {
+        let body = self.body.borrow();
+        out.extend_from_slice(body.get(..max).unwrap_or(&body));
+        true
+    }
+
+    fn send_response(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
+        self.responses.borrow_mut().push(Response {
+            status,
+            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            body: String::from_utf8_lossy(body).into_owned(),
+        });
     }
 
     fn set_filter_state(&self, name: &str, value: &[u8]) {

@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use crate::grpc;
 use crate::host::{HeaderMap, Host, Property};
+use crate::plan::RequestHeader;
 
 /// Bytes of a path that are kept; far more than any endpoint has.
-const MAX_PATH: usize = 4096;
+pub const MAX_PATH: usize = 4096;
 /// Bytes of a method that are kept.
-const MAX_METHOD: usize = 64;
+pub const MAX_METHOD: usize = 64;
 /// Bytes of another header that are kept.
-const MAX_HEADER: usize = 1024;
+pub const MAX_HEADER: usize = 1024;
 /// A buffer that has grown beyond this is not kept for the next request.
 const MAX_POOLED: usize = 16 * 1024;
 /// Buffers kept for later requests.
@@ -37,14 +38,16 @@ impl Kept {
         Some(start..self.bytes.len())
     }
 
-    /// Reads method, path and the named headers from the host.
-    pub fn fill(&mut self, host: &impl Host, headers: &[String]) {
+    /// Reads method, path and the headers that this method needs from the host.
+    pub fn fill(&mut self, host: &impl Host, headers: &[RequestHeader]) {
         self.bytes.clear();
         self.headers.clear();
         self.path = self.read(host, ":path", MAX_PATH).unwrap_or_default();
         self.method = self.read(host, ":method", MAX_METHOD).unwrap_or_default();
-        for name in headers {
-            let range = self.read(host, name, MAX_HEADER);
+        for RequestHeader { name, methods } in headers {
+            let needed =
+                methods.is_empty() || methods.iter().any(|m| m.as_bytes() == self.method());
+            let range = if needed { self.read(host, name, MAX_HEADER) } else { None };
             self.headers.push(range);
         }
         // gRPC calls are always POST, so other requests need not be asked.

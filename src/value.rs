@@ -64,6 +64,69 @@ pub fn encoded(value: &str, max: usize) -> String {
     text
 }
 
+impl Buffers {
+    /// The value of a label for what the application has reported, as it may stand in the scrape;
+    /// never empty.
+    pub fn reported(
+        &mut self,
+        label: &LabelPlan,
+        value: Option<&[u8]>,
+        max: usize,
+        hash_key: &[u8; 16],
+    ) -> &str {
+        let Self { raw, text } = self;
+        raw.clear();
+        let found = match value {
+            Some(value) => {
+                raw.extend_from_slice(value);
+                Found::Raw { foreign: true }
+            }
+            None => Found::Absent,
+        };
+        write(label, found, raw, max, hash_key, text);
+        text
+    }
+}
+
+/// Writes the value of a label for what was found.
+fn write(
+    label: &LabelPlan,
+    found: Found,
+    raw: &[u8],
+    max: usize,
+    hash_key: &[u8; 16],
+    text: &mut String,
+) {
+    text.clear();
+    let Choice { listed, absent, unlisted } = &label.choice;
+    let empty = matches!(found, Found::Raw { .. }) && raw.is_empty();
+    match (found, listed) {
+        (Found::Absent, _) => labels::encode(absent.as_bytes(), max, text),
+        _ if empty => labels::encode(absent.as_bytes(), max, text),
+        (Found::Word(word), None) if !label.hash => text.push_str(word),
+        (Found::Word(word), None) => hash(hash_key, word.as_bytes(), text),
+        (Found::Raw { .. }, None) if label.hash => hash(hash_key, raw, text),
+        (Found::Raw { foreign: true }, None) => labels::encode_foreign(raw, max, text),
+        (Found::Raw { foreign: false }, None) => labels::encode(raw, max, text),
+        (found, Some(listed)) => {
+            let key = match found {
+                Found::Word(word) => Some(word),
+                _ => std::str::from_utf8(raw).ok(),
+            };
+            let value = key.and_then(|key| listed.get(key)).unwrap_or(unlisted);
+            labels::encode(value.as_bytes(), max, text);
+        }
+    }
+}
+
+/// SipHash-2-4 under the configuration's key, as sixteen hexadecimal digits.
+fn hash(key: &[u8; 16], value: &[u8], text: &mut String) {
+    let mut hasher = SipHasher24::new_with_key(key);
+    hasher.write(value);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{:016x}", hasher.finish());
+}
+
 impl Facts<'_> {
     /// The value of a label, as it may stand in the scrape; never empty.
     pub fn value<'b>(
@@ -74,36 +137,22 @@ impl Facts<'_> {
     ) -> &'b str {
         let found = self.find(host, &label.source, buffers);
         let Buffers { raw, text } = buffers;
-        text.clear();
-        let max = self.plan.max_value_length;
-        let Choice { listed, absent, unlisted } = &label.choice;
-        let empty = matches!(found, Found::Raw { .. }) && raw.is_empty();
-        match (found, listed) {
-            (Found::Absent, _) => labels::encode(absent.as_bytes(), max, text),
-            _ if empty => labels::encode(absent.as_bytes(), max, text),
-            (Found::Word(word), None) if !label.hash => text.push_str(word),
-            (Found::Word(word), None) => self.hash(word.as_bytes(), text),
-            (Found::Raw { .. }, None) if label.hash => self.hash(raw, text),
-            (Found::Raw { foreign: true }, None) => labels::encode_foreign(raw, max, text),
-            (Found::Raw { foreign: false }, None) => labels::encode(raw, max, text),
-            (found, Some(listed)) => {
-                let key = match found {
-                    Found::Word(word) => Some(word),
-                    _ => std::str::from_utf8(raw).ok(),
-                };
-                let value = key.and_then(|key| listed.get(key)).unwrap_or(unlisted);
-                labels::encode(value.as_bytes(), max, text);
-            }
-        }
+        write(label, found, raw, self.plan.max_value_length, self.hash_key, text);
         text
     }
 
-    /// SipHash-2-4 under the configuration's key, as sixteen hexadecimal digits.
-    fn hash(&self, value: &[u8], text: &mut String) {
-        let mut hasher = SipHasher24::new_with_key(self.hash_key);
-        hasher.write(value);
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{:016x}", hasher.finish());
+    /// What a source gives, as it was found; `None` where it is absent.
+    pub fn source_text<'b>(
+        &mut self,
+        host: &impl Host,
+        source: &SourcePlan,
+        buffers: &'b mut Buffers,
+    ) -> Option<&'b [u8]> {
+        match self.find(host, source, buffers) {
+            Found::Absent => None,
+            Found::Word(word) => Some(word.as_bytes()),
+            Found::Raw { .. } => Some(&buffers.raw),
+        }
     }
 
     fn find(&mut self, host: &impl Host, source: &SourcePlan, buffers: &mut Buffers) -> Found {
@@ -170,6 +219,7 @@ impl Facts<'_> {
             SourcePlan::PathParam(name) => {
                 copy(self.plan.endpoints.param(self.kept.method(), self.path, name), raw)
             }
+            SourcePlan::Reported => Found::Absent,
             SourcePlan::Constant(value) => {
                 raw.extend_from_slice(value.as_bytes());
                 own

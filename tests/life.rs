@@ -295,7 +295,7 @@ fn a_configuration_update_keeps_counters_going() {
     assert!(worker.filter.configure(2, TEMPLATES.as_bytes(), |_| None));
     worker.show(&get("/users/1"));
     worker.filter.create(500, 2);
-    worker.filter.request_headers(500);
+    worker.filter.request_headers(500, false);
     worker.end(500, &get("/users/1"));
     assert_eq!(worker.names("http_requests_total").len(), 1);
     assert_eq!(worker.sum("http_requests_total"), 2);

@@ -7,7 +7,9 @@ use crate::endpoint::Endpoints;
 use crate::host::MetricKind;
 use crate::labels::{self, NONE, OTHER, UNMATCHED};
 use crate::limits::MAX_LABELS;
-use crate::plan::{Choice, LabelPlan, Measure, MetricPlan, Plan, SamplingPlan, SourcePlan};
+use crate::plan::{
+    Choice, LabelPlan, Measure, MetricPlan, Plan, RequestHeader, SamplingPlan, SourcePlan,
+};
 use crate::sampling::{Rate, Statuses};
 
 /// Labels of the filter's own metrics; the tag expressions are for all metrics alike.
@@ -36,18 +38,21 @@ pub fn compile(config: &Config, capacity: Capacity) -> Result<Plan, Mistakes> {
         mistakes: Mistakes::default(),
         labels: Vec::new(),
         request_headers: Vec::new(),
+        needed_for: Vec::new(),
         metrics: Vec::new(),
     };
     let plan = compiler.plan();
     if compiler.mistakes.is_empty() { Ok(plan) } else { Err(compiler.mistakes) }
 }
 
-struct Compiler<'a> {
-    config: &'a Config,
+pub(super) struct Compiler<'a> {
+    pub(super) config: &'a Config,
     capacity: Capacity,
-    mistakes: Mistakes,
+    pub(super) mistakes: Mistakes,
     labels: Vec<LabelPlan>,
-    request_headers: Vec<String>,
+    pub(super) request_headers: Vec<RequestHeader>,
+    /// The methods for which request headers are needed now; empty: all.
+    pub(super) needed_for: Vec<String>,
     metrics: Vec<MetricPlan>,
 }
 
@@ -70,6 +75,7 @@ impl Compiler<'_> {
         self.request_metrics();
         self.detailed();
         self.label_definitions();
+        let (rules, events) = self.custom(&endpoints);
         self.suffixes();
         let exceptions = &config.metrics.exceptions_total;
         let exception_header = self.header("metrics.exceptions_total.header", &exceptions.header);
@@ -83,6 +89,8 @@ impl Compiler<'_> {
             labels: std::mem::take(&mut self.labels),
             metrics: std::mem::take(&mut self.metrics),
             request_headers: std::mem::take(&mut self.request_headers),
+            rules,
+            events,
             exception_header: exception_header.filter(|_| exceptions.enabled),
             endpoints,
             inference: config.endpoint.inference,
@@ -167,7 +175,7 @@ impl Compiler<'_> {
         statuses
     }
 
-    fn statuses(&mut self, path: &str, list: &[String]) -> Statuses {
+    pub(super) fn statuses(&mut self, path: &str, list: &[String]) -> Statuses {
         let mut statuses = Statuses::default();
         for (index, text) in list.iter().enumerate() {
             if !statuses.insert_text(text) {
@@ -205,7 +213,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn full_name(&self, name: &str) -> String {
+    pub(super) fn full_name(&self, name: &str) -> String {
         self.config.full_name(name)
     }
 
@@ -216,7 +224,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn label_name(&mut self, path: &str, name: &str) {
+    pub(super) fn label_name(&mut self, path: &str, name: &str) {
         if !labels::is_name(name) {
             self.mistakes.add(
                 path,
@@ -239,10 +247,10 @@ impl Compiler<'_> {
 
     /// Checks something that is not in use: it makes mistakes, but no labels or header reads.
     fn without_effect<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> T {
-        let (labels, headers) = (self.labels.len(), self.request_headers.len());
+        let (labels, headers) = (self.labels.len(), self.request_headers.clone());
         let result = check(self);
         self.labels.truncate(labels);
-        self.request_headers.truncate(headers);
+        self.request_headers = headers;
         result
     }
 
@@ -327,7 +335,7 @@ impl Compiler<'_> {
         places
     }
 
-    fn label_count(&mut self, path: &str, count: usize) {
+    pub(super) fn label_count(&mut self, path: &str, count: usize) {
         let max = (self.config.limits.max_labels_per_metric as usize).min(MAX_LABELS);
         if count > max {
             self.mistakes.add(
@@ -419,16 +427,11 @@ impl Compiler<'_> {
     }
 
     /// A label as it was defined, checked; `None` where its source is not usable.
-    fn label(&mut self, path: &str, name: &str, label: &Label) -> Option<LabelPlan> {
+    pub(super) fn label(&mut self, path: &str, name: &str, label: &Label) -> Option<LabelPlan> {
         let Label { from, name: key, value, map, allow, default, hash } = label;
         let source = self.source(path, *from, key.as_deref(), value.as_deref());
         let choice = self.choice(path, map.as_ref(), allow.as_deref(), default.as_deref());
-        if *hash && (choice.listed.is_some() || matches!(source, Some(SourcePlan::Constant(_)))) {
-            self.mistakes.add(
-                format!("{path}.hash"),
-                "hashes what was found, so it does not go with `map`, `allow` or a constant; drop one",
-            );
-        }
+        self.hash_goes(path, *hash, &choice, matches!(source, Some(SourcePlan::Constant(_))));
         Some(LabelPlan {
             name: name.to_owned(),
             values: self.full_name(name),
@@ -439,7 +442,16 @@ impl Compiler<'_> {
         })
     }
 
-    fn choice(
+    pub(super) fn hash_goes(&mut self, path: &str, hash: bool, choice: &Choice, constant: bool) {
+        if hash && (choice.listed.is_some() || constant) {
+            self.mistakes.add(
+                format!("{path}.hash"),
+                "hashes what was found, so it does not go with `map`, `allow` or a constant; drop one",
+            );
+        }
+    }
+
+    pub(super) fn choice(
         &mut self,
         path: &str,
         map: Option<&BTreeMap<String, String>>,
@@ -479,7 +491,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn source(
+    pub(super) fn source(
         &mut self,
         path: &str,
         from: Source,
@@ -555,16 +567,28 @@ impl Compiler<'_> {
         })
     }
 
-    fn request_header(&mut self, header: &str) -> usize {
-        if let Some(place) = self.request_headers.iter().position(|known| known == header) {
-            return place;
+    /// The place of a request header, which is kept for the methods that need it.
+    pub(super) fn request_header(&mut self, header: &str) -> usize {
+        let needed_for = &self.needed_for;
+        let known = self.request_headers.iter().position(|known| known.name == header);
+        if let Some(known) = known.and_then(|place| self.request_headers.get_mut(place)) {
+            if needed_for.is_empty() {
+                known.methods.clear();
+            } else if !known.methods.is_empty() {
+                known.methods.extend(needed_for.iter().cloned());
+                known.methods.sort();
+                known.methods.dedup();
+            }
         }
-        self.request_headers.push(header.to_owned());
-        self.request_headers.len() - 1
+        known.unwrap_or_else(|| {
+            let methods = needed_for.clone();
+            self.request_headers.push(RequestHeader { name: header.to_owned(), methods });
+            self.request_headers.len() - 1
+        })
     }
 
     /// A header's name in lower case; `None` where it is empty or no name (RFC 9110, 5.1).
-    fn header(&mut self, path: &str, name: &str) -> Option<String> {
+    pub(super) fn header(&mut self, path: &str, name: &str) -> Option<String> {
         if name.is_empty() {
             return None;
         }
@@ -578,23 +602,28 @@ impl Compiler<'_> {
 
     /// A label that is the end of another one would be found inside it by its tag expression.
     fn suffixes(&mut self) {
-        let mut names: Vec<&str> = self.labels.iter().map(|label| label.name.as_str()).collect();
-        names.extend(self.config.labels.keys().map(String::as_str));
-        names.extend(OWN_LABELS);
-        names.sort_unstable();
-        names.dedup();
+        // Each name, with the place where the configuration gives it.
+        let mut names: BTreeMap<&str, Option<String>> = OWN_LABELS.map(|name| (name, None)).into();
+        names.extend(self.labels.iter().map(|label| (label.name.as_str(), None)));
+        for (index, metric) in self.config.custom_metrics.iter().enumerate() {
+            let path = format!("custom_metrics[{index}].labels");
+            let labels = metric.labels.iter().flatten();
+            names.extend(labels.map(|(name, _)| (name.as_str(), Some(join(&path, name)))));
+        }
+        let labels = self.config.labels.keys();
+        names.extend(labels.map(|name| (name.as_str(), Some(join("labels", name)))));
         let mut found = Vec::new();
-        for long in &names {
-            for short in &names {
+        for (long, at) in &names {
+            for (short, or_at) in &names {
                 if long != short && long.ends_with(short) {
-                    found.push((*short, *long));
+                    let path = at.clone().or_else(|| or_at.clone());
+                    found.push((path.unwrap_or_else(|| join("labels", short)), *short, *long));
                 }
             }
         }
-        for (short, long) in found {
-            let path = if self.config.labels.contains_key(long) { long } else { short };
+        for (path, short, long) in found {
             self.mistakes.add(
-                join("labels", path),
+                path,
                 format!("`{short}` is the end of `{long}`, so Envoy would take it out of that one, too; rename one of them"),
             );
         }

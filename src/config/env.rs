@@ -35,7 +35,7 @@ pub fn apply(
         metrics.request_size.enabled = false;
         metrics.exceptions_total.enabled = false;
         config.detailed.enabled = false;
-        config.custom_metrics.clear();
+        config.custom_metrics_off = true;
     } else if let Some(enabled) = flag(detailed) {
         config.detailed.enabled = enabled;
     }
@@ -60,6 +60,7 @@ fn parse_flag(value: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn applied(pairs: &[(&str, &str)]) -> (Config, Vec<String>) {
         let mut config = Config::default();

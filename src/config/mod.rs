@@ -1,9 +1,11 @@
 //! The plugin configuration: JSON in, a checked [`Config`] out, or every mistake in it.
 
 mod compile;
+mod custom;
 mod env;
 mod mistakes;
 mod model;
+mod number;
 mod parse;
 
 pub use compile::{Capacity, OWN_LABELS, compile};

@@ -16,8 +16,8 @@ pub struct Config {
     /// Switches the whole filter. When false, traffic passes and nothing is recorded.
     /// The environment variable `OBSERVABILITY_ENABLED` overrides it.
     pub enabled: bool,
-    /// Prefix of every request and custom metric, joined by an underscore: `"django"` gives
-    /// `django_http_requests_total`. Letters, digits and underscores, not starting with a digit.
+    /// Prefix of the request metrics, joined by an underscore: `"django"` gives
+    /// `django_http_requests_total`. Custom metrics have the names that they are given. Letters, digits and underscores, not starting with a digit.
     pub namespace: String,
     /// The request metrics.
     pub metrics: Metrics,
@@ -36,6 +36,10 @@ pub struct Config {
     pub custom_metrics: Vec<CustomMetric>,
     /// How the application reports events.
     pub events: Events,
+    /// Set by the environment variable `METRICS_ENABLED`: custom metrics are checked, but not
+    /// recorded.
+    #[serde(skip)]
+    pub custom_metrics_off: bool,
 }
 
 impl Config {
@@ -61,6 +65,7 @@ impl Default for Config {
             detailed: Detailed::default(),
             custom_metrics: Vec::new(),
             events: Events::default(),
+            custom_metrics_off: false,
         }
     }
 }
@@ -132,7 +137,7 @@ impl Default for RequestDuration {
 /// The unit of a duration histogram. Envoy's Wasm histograms hold whole numbers only, so seconds
 /// are not possible; the Prometheus rules derive them.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum DurationUnit {
     /// 10⁻⁶ s.
@@ -215,37 +220,43 @@ impl Default for ExceptionsTotal {
 
 /// Where a label's value comes from.
 #[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// The source of the value.
     pub from: Source,
     /// The header, query parameter or path parameter, for the sources that need a name.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub name: Option<String>,
     /// The value, for `"from": "constant"`.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub value: Option<String>,
     /// Replaces values: from what was found to what is recorded. A value that is neither here nor
     /// in `allow` is unlisted.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub map: Option<BTreeMap<String, String>>,
     /// The values that stay as they are. A value that is neither here nor in `map` is unlisted.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub allow: Option<Vec<String>>,
     /// Stands for an absent or unlisted value. Without it: `none` for absent, `_OTHER` for
     /// unlisted.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub default: Option<String>,
     /// Puts a keyed hash of sixteen hexadecimal digits in place of the value, so that identifiers
     /// of people do not reach the metrics.
     #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "std::ops::Not::not"))]
     pub hash: bool,
 }
 
 /// The sources of label values.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The request method, one of OpenTelemetry's closed set, else `_OTHER`.
@@ -307,7 +318,9 @@ pub struct Endpoint {
     /// A path that was only inferred and is answered with one of these is `_UNMATCHED`, so that a
     /// scanner cannot create endpoints.
     pub ignore_statuses: Vec<u16>,
-    /// Sets the endpoint as filter state `wasm.endpoint`, for access logs and tracing.
+    /// Sets the endpoint as filter state `wasm.endpoint`, for access logs and tracing; and once
+    /// more as `wasm.route` where it is a configured one, as `wasm.url_template` where it was
+    /// inferred.
     pub export: bool,
 }
 
@@ -339,7 +352,7 @@ pub struct Rule {
 
 /// How endpoints are found where nothing is configured.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum InferenceMode {
     /// Heuristics, and learning from the traffic.
@@ -357,6 +370,8 @@ pub enum InferenceMode {
 pub struct Sampling {
     /// The share of requests in the uniform sample, from 0 to 1. Counters add 1/rate for each, so
     /// rates stay true. The environment variable `METRICS_SAMPLE_RATE` overrides it.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 0.0, max = 1.0)))]
+    #[serde(deserialize_with = "super::number::read")]
     pub rate: f64,
     /// Requests that are counted whatever the sample says, with weight 1.
     pub always: Always,
@@ -387,12 +402,16 @@ pub struct Always {
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Labels on one metric, 1 to 10. More are refused at configuration.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 10)))]
     pub max_labels_per_metric: u32,
     /// Values of one label, `_OTHER` among them, 1 to 1,000,000. What comes later is `_OTHER`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_values_per_label: u32,
     /// Series of one metric, 1 to 1,000,000. What comes later is counted under `_OTHER`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_series_per_metric: u32,
     /// Characters of one label value, 16 to 1,024. Longer ones are cut.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 16, max = 1024)))]
     pub max_label_value_length: u32,
 }
 
@@ -448,8 +467,10 @@ impl Default for Detailed {
 #[serde(default, deny_unknown_fields)]
 pub struct DetailedLimits {
     /// Values of `org` and of `user`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_values_per_label: Option<u32>,
     /// Series of the metric.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_series_per_metric: Option<u32>,
 }
 
@@ -458,7 +479,8 @@ pub struct DetailedLimits {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CustomMetric {
-    /// The metric's name, before the namespace: `[a-zA-Z_][a-zA-Z0-9_]*`.
+    /// The metric's name, as it stands in the scrape and in reports: `[a-zA-Z_][a-zA-Z0-9_]*`. The
+    /// namespace does not come before it.
     pub name: String,
     /// What it is.
     pub r#type: MetricType,
@@ -468,15 +490,16 @@ pub struct CustomMetric {
     /// The requests that count. Every condition given must hold.
     #[serde(default)]
     pub r#match: Option<Match>,
-    /// What is added, set or observed; 1 where absent.
+    /// What is added, set or observed; 1 where absent. Only for `match` metrics.
     #[serde(default)]
     pub value: Option<Value>,
-    /// The labels: for `match` metrics by source, for `event` metrics the allowed label names,
-    /// each with `{}` or `map`, `allow`, `default`.
+    /// The labels: for `match` metrics each with its source (none where absent); for `event`
+    /// metrics, which must have this key, the names that may be reported, each with `{}` or `map`,
+    /// `allow`, `default`, `hash`.
     #[serde(default)]
-    pub labels: BTreeMap<String, CustomLabel>,
-    /// Multiplies a reported value before it is rounded.
-    #[serde(default)]
+    pub labels: Option<BTreeMap<String, CustomLabel>>,
+    /// Multiplies a value before it is rounded to the nearest whole number; above 0.
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub scale: Option<f64>,
 }
 
@@ -504,7 +527,7 @@ pub struct CustomLabel {
 
 /// What a custom metric is.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum MetricType {
     /// Adds.
@@ -517,13 +540,13 @@ pub enum MetricType {
 
 /// Who makes a custom metric.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum MetricSource {
     /// Requests that match.
     #[default]
     Match,
-    /// The application, by response header or by post.
+    /// The application, by response header or by post. Such metrics are not sampled.
     Event,
 }
 
@@ -556,10 +579,10 @@ pub struct Value {
     #[serde(default)]
     pub name: Option<String>,
     /// The number, for `"from": "constant"`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub value: Option<f64>,
-    /// Multiplies the number before it is rounded.
-    #[serde(default)]
+    /// Multiplies the number before it is rounded to the nearest whole number; above 0.
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub scale: Option<f64>,
 }
 
@@ -591,10 +614,10 @@ pub enum ValueSource {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
-    /// The response header that carries events, an RFC 9651 list. It is removed before the client
-    /// sees it, and never read from a request. Empty: none.
+    /// The response header that carries events, an RFC 9651 list of at most 16 KiB. It is removed
+    /// before the client sees it, and never read from a request. Empty: none.
     pub response_header: String,
-    /// The path to which events may be posted as a JSON array; the filter answers itself. Empty:
-    /// none.
+    /// The path to which events may be posted as a JSON array of at most 64 KiB; the filter answers
+    /// itself. Whoever reaches the listener can post, so it belongs on one of its own. Empty: none.
     pub path: String,
 }

@@ -100,9 +100,10 @@ impl StatsConfig {
             self.add_histogram(&metric.name, !metric.labels.is_empty());
         }
         for metric in &config.custom_metrics {
-            self.labels.extend(metric.labels.keys().cloned());
+            self.labels.extend(metric.labels.iter().flatten().map(|(name, _)| name.clone()));
             if metric.r#type == MetricType::Histogram {
-                self.add_histogram(&config.full_name(&metric.name), !metric.labels.is_empty());
+                let has_labels = metric.labels.iter().any(|labels| !labels.is_empty());
+                self.add_histogram(&metric.name, has_labels);
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! A worker on a host in memory, and requests to send to it.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use route_metrics::filter::Filter;
 use route_metrics::host::{HeaderMap, Host, MetricKind, Property};
 use route_metrics::recorder::Recorder;
@@ -67,7 +69,7 @@ impl Worker {
         self.show(request);
         self.next += 1;
         self.filter.create(self.next, ROOT);
-        self.filter.request_headers(self.next);
+        self.filter.request_headers(self.next, false);
         self.next
     }
 
@@ -76,6 +78,8 @@ impl Worker {
         for (name, value) in &request.answer {
             host.set_header(HeaderMap::Response, name, value.as_bytes());
         }
+        self.filter.response_headers(stream);
+        let host = self.filter.host();
         if let Some(code) = request.code {
             host.set_number(Property::ResponseCode, code);
         }

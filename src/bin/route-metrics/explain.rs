@@ -1,0 +1,73 @@
+//! `route-metrics explain`.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use route_metrics::config::{Capacity, Config, InferenceMode};
+use route_metrics::endpoint::{CanonicalPath, Form, Knowledge};
+use route_metrics::labels;
+
+use crate::labeller::Labeller;
+use crate::{Outcome, input};
+
+/// Print the endpoint of each path, and which entry of the configuration gave it
+///
+/// A line per path: method and path, the endpoint label (`-` for a request that is excluded), and
+/// what decided, separated by tabs. Inference is shown as it is before it has learned anything;
+/// try `label` or `preview` to see what traffic teaches it.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The plugin's JSON, or a configuration of Envoy with the plugin in it; `-` is standard input
+    file: PathBuf,
+    /// Paths as clients send them; a method counts for the paths behind it, GET at first
+    #[arg(required = true, value_name = "[METHOD] PATH")]
+    requests: Vec<OsString>,
+}
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let (config, plan) = input::plan(&arguments.file, Capacity::Ignored)?;
+    let mut labeller = Labeller::new(&plan);
+    let mut method: &[u8] = b"GET";
+    let mut out = std::io::stdout().lock();
+    for argument in &arguments.requests {
+        let argument = argument.as_encoded_bytes();
+        if is_method(argument) {
+            method = argument;
+            continue;
+        }
+        let (label, _) = labeller.label(method, argument, Knowledge::Unfinished);
+        let path = CanonicalPath::new(argument);
+        let reason = match plan.endpoints.explain(method, &path) {
+            Some(entry) => format!("endpoint.{entry}"),
+            None => inference(&config, path.form()),
+        };
+        let label = if label.is_empty() { "-" } else { label };
+        writeln!(out, "{} {}\t{label}\t{reason}", shown(method), shown(argument))?;
+    }
+    Ok(())
+}
+
+/// RFC 9110, 9.1: a method is a token. `*` is one too, and also a request target.
+fn is_method(argument: &[u8]) -> bool {
+    let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(b);
+    !argument.is_empty() && argument.iter().all(token)
+}
+
+fn inference(config: &Config, form: Form) -> String {
+    let mode = match config.endpoint.inference {
+        _ if form == Form::None => return "not a path".to_owned(),
+        InferenceMode::Off => "off",
+        InferenceMode::Heuristic => "heuristic",
+        InferenceMode::Adaptive => "adaptive",
+    };
+    let route = if config.endpoint.route_name { ", unless Envoy's route has a name" } else { "" };
+    format!("endpoint.inference {mode:?}{route}")
+}
+
+/// What came from outside, fit for a terminal.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    labels::encode(bytes, usize::MAX, &mut text);
+    text
+}
