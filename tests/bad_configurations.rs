@@ -5,30 +5,10 @@ use route_metrics::config::{self, Capacity};
 
 /// Each configuration, and all that is said of it.
 const REFUSED: &[(&str, &[&str])] = &[
-    (
-        "[]",
-        &[
-            "configuration: a list, expected an object",
-        ],
-    ),
-    (
-        "{",
-        &[
-            "configuration: not JSON: EOF while parsing an object at line 1 column 1",
-        ],
-    ),
-    (
-        "{} x",
-        &[
-            "configuration: not JSON: trailing characters at line 1 column 4",
-        ],
-    ),
-    (
-        r#"{"enabled": "yes"}"#,
-        &[
-            r#"enabled: invalid type: string "yes", expected a boolean"#,
-        ],
-    ),
+    ("[]", &["configuration: a list, expected an object"]),
+    ("{", &["configuration: not JSON: EOF while parsing an object at line 1 column 1"]),
+    ("{} x", &["configuration: not JSON: trailing characters at line 1 column 4"]),
+    (r#"{"enabled": "yes"}"#, &[r#"enabled: invalid type: string "yes", expected a boolean"#]),
     (
         r#"{"metrix": {}}"#,
         &[
@@ -37,9 +17,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"enabled": true, "enabled": false}"#,
-        &[
-            "enabled: stands twice in the same object; keep one",
-        ],
+        &["enabled: stands twice in the same object; keep one"],
     ),
     (
         r#"{"namespace": "my-shop"}"#,
@@ -67,9 +45,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"metrics": {"requests_total": {"labels": ["method", "method"]}}}"#,
-        &[
-            "metrics.requests_total.labels[1]: `method` stands twice; keep one",
-        ],
+        &["metrics.requests_total.labels[1]: `method` stands twice; keep one"],
     ),
     (
         r#"{"metrics": {"request_duration": {"unit": "seconds"}}}"#,
@@ -79,9 +55,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"metrics": {"exceptions_total": {"header": "x exception"}}}"#,
-        &[
-            r#"metrics.exceptions_total.header: "x exception" is not a header name"#,
-        ],
+        &[r#"metrics.exceptions_total.header: "x exception" is not a header name"#],
     ),
     (
         r#"{"limits": {"max_labels_per_metric": 2}}"#,
@@ -91,9 +65,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"limits": {"max_labels_per_metric": 11}}"#,
-        &[
-            "limits.max_labels_per_metric: 11 is out of range; use 1 to 10",
-        ],
+        &["limits.max_labels_per_metric: 11 is out of range; use 1 to 10"],
     ),
     (
         r#"{"limits": {"max_values_per_label": 0, "max_series_per_metric": 2000000, "max_label_value_length": 5}}"#,
@@ -105,21 +77,12 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"limits": {"max_values_per_label": -1}}"#,
-        &[
-            "limits.max_values_per_label: invalid value: integer `-1`, expected u32",
-        ],
+        &["limits.max_values_per_label: invalid value: integer `-1`, expected u32"],
     ),
-    (
-        r#"{"labels": {"tenant": {"name": "x-tenant"}}}"#,
-        &[
-            "labels.tenant: missing field `from`",
-        ],
-    ),
+    (r#"{"labels": {"tenant": {"name": "x-tenant"}}}"#, &["labels.tenant: missing field `from`"]),
     (
         r#"{"labels": {"tenant": {"from": "request_header"}}}"#,
-        &[
-            "labels.tenant.name: is missing; `request_header` needs the name of what to read",
-        ],
+        &["labels.tenant.name: is missing; `request_header` needs the name of what to read"],
     ),
     (
         r#"{"labels": {"tenant": {"from": "cookie", "name": "t"}}}"#,
@@ -129,9 +92,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"labels": {"region": {"from": "constant"}}}"#,
-        &[
-            "labels.region.value: is missing; `constant` needs the value",
-        ],
+        &["labels.region.value: is missing; `constant` needs the value"],
     ),
     (
         r#"{"labels": {"region": {"from": "method", "name": "x", "value": "y"}}}"#,
@@ -142,9 +103,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"labels": {"le": {"from": "method"}}}"#,
-        &[
-            "labels.le: `le` is reserved by Prometheus; use another name",
-        ],
+        &["labels.le: `le` is reserved by Prometheus; use another name"],
     ),
     (
         r#"{"labels": {"my-label": {"from": "method"}}}"#,
@@ -208,9 +167,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"endpoint": {"rules": [{"regex": "^/x"}]}}"#,
-        &[
-            "endpoint.rules[0]: missing field `endpoint`",
-        ],
+        &["endpoint.rules[0]: missing field `endpoint`"],
     ),
     (
         r#"{"endpoint": {"inference": "magic"}}"#,
@@ -220,9 +177,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"endpoint": {"ignore_statuses": [404, 42]}}"#,
-        &[
-            "endpoint.ignore_statuses[1]: 42 is not a status code; use 100 to 999",
-        ],
+        &["endpoint.ignore_statuses[1]: 42 is not a status code; use 100 to 999"],
     ),
     (
         r#"{"endpoint": {"templates": ["/a", "/b", "/c"]}, "limits": {"max_values_per_label": 4}}"#,
@@ -246,15 +201,11 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         r#"{"sampling": {"always": {"slower_than_ms": -5}}}"#,
-        &[
-            "sampling.always.slower_than_ms: invalid value: integer `-5`, expected u64",
-        ],
+        &["sampling.always.slower_than_ms: invalid value: integer `-5`, expected u64"],
     ),
     (
         r#"{"detailed": {"enabled": true, "org": {"from": "request_header", "name": ""}}}"#,
-        &[
-            "detailed.org.name: is missing; `request_header` needs the name of what to read",
-        ],
+        &["detailed.org.name: is missing; `request_header` needs the name of what to read"],
     ),
     (
         r#"{"custom_metrics": [{"name": "app_rq_404", "type": "counter"}]}"#,
@@ -299,11 +250,7 @@ const REFUSED: &[(&str, &[&str])] = &[
 
 /// Values of environment variables, and what is said of them.
 const VARIABLES: &[(&str, &str, &str)] = &[
-    (
-        "METRICS_ENABLED",
-        "maybe",
-        "METRICS_ENABLED: \"maybe\" is not a switch; write true or false",
-    ),
+    ("METRICS_ENABLED", "maybe", "METRICS_ENABLED: \"maybe\" is not a switch; write true or false"),
     (
         "METRICS_SAMPLE_RATE",
         "50%",

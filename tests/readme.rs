@@ -50,10 +50,15 @@ fn words() -> Vec<String> {
 /// Lines that a reader would type: shell blocks, indented commands and commands in the text.
 fn shell_lines() -> Vec<String> {
     let readme = read("README.md");
-    let indented = readme.lines().filter_map(|line| line.strip_prefix("    make")).map(|rest| format!("make{rest}"));
+    let indented = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("    make"))
+        .map(|rest| format!("make{rest}"));
     let blocks = blocks("sh");
     let typed = blocks.iter().flat_map(|block| block.lines()).map(str::to_owned);
-    let inline = words().into_iter().filter(|word| word.starts_with("make") || word.contains("dist/route-metrics "));
+    let inline = words()
+        .into_iter()
+        .filter(|word| word.starts_with("make") || word.contains("dist/route-metrics "));
     typed.chain(indented).chain(inline).collect()
 }
 
@@ -85,7 +90,9 @@ fn targets_of_make_exist() {
     let mut seen = 0;
     for line in shell_lines() {
         let words = line.split_whitespace().skip_while(|word| *word != "make").skip(1);
-        for word in words.take_while(|word| !word.starts_with('#')).filter(|word| !word.contains('=')) {
+        for word in
+            words.take_while(|word| !word.starts_with('#')).filter(|word| !word.contains('='))
+        {
             seen += 1;
             assert!(targets.contains(word), "make {word}");
         }
@@ -120,7 +127,8 @@ fn words_of_the_text_are_known() {
     let known = VARIABLES.iter().chain([&HASH_KEY, &"UPSTREAM", &"ENVOY"]);
     let known: BTreeSet<&str> = known.copied().collect();
     for word in words() {
-        let is_variable = word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let is_variable =
+            word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
         let own = ["FAIL_", "_OTHER", "_UNMATCHED"].iter().any(|start| word.starts_with(start));
         assert!(!is_variable || own || known.contains(word.as_str()), "{word}");
     }
@@ -139,7 +147,9 @@ fn families() -> Vec<(String, BTreeSet<String>)> {
         cell.split('`').enumerate().filter(|(i, _)| i % 2 == 1).map(|(_, w)| w.to_owned()).collect()
     };
     let mut families = Vec::new();
-    for line in readme.lines().filter(|line| line.starts_with("| `http_") || line.starts_with("| `route_")) {
+    for line in
+        readme.lines().filter(|line| line.starts_with("| `http_") || line.starts_with("| `route_"))
+    {
         let cells: Vec<&str> = line.split('|').collect();
         families.push((ticked(cells[1])[0].clone(), ticked(cells[3]).into_iter().collect()));
     }
@@ -148,7 +158,8 @@ fn families() -> Vec<(String, BTreeSet<String>)> {
 
 #[test]
 fn families_and_labels_are_those_of_the_defaults() {
-    let switched_on = r#"{"metrics": {"request_size": {"enabled": true}}, "detailed": {"enabled": true}}"#;
+    let switched_on =
+        r#"{"metrics": {"request_size": {"enabled": true}}, "detailed": {"enabled": true}}"#;
     let plan = config::load(switched_on.as_bytes(), |_| None, Capacity::Checked).unwrap();
     let families = families();
     for metric in &plan.metrics {
@@ -156,7 +167,9 @@ fn families_and_labels_are_those_of_the_defaults() {
             metric.labels.iter().map(|&place| plan.labels[place].name.clone()).collect();
         assert!(families.contains(&(metric.name.clone(), labels)), "{}", metric.name);
     }
-    assert!(families.iter().any(|(name, labels)| name == "http_requests_active" && labels.is_empty()));
+    assert!(
+        families.iter().any(|(name, labels)| name == "http_requests_active" && labels.is_empty())
+    );
 }
 
 #[test]
@@ -167,7 +180,8 @@ fn the_sample_has_the_form_of_a_scrape() {
             let (series, value) = line.rsplit_once(' ').unwrap();
             assert!(value.parse::<f64>().is_ok(), "{line}");
             let (name, labels) = series.strip_suffix('}').and_then(|s| s.split_once('{')).unwrap();
-            let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end));
+            let family =
+                ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end));
             let family = family.unwrap_or(name);
             let expected = &families.iter().find(|(name, _)| name == family).unwrap().1;
             // Values of the sample hold no comma and no quote.
