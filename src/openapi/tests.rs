@@ -42,6 +42,8 @@ fn path_keys_become_templates() {
         ("/users/{größe}", "/users/{gr__e}"),
         ("/users/{}", "/users/{param}"),
         ("/users/{$id}", "/users/{id}"),
+        ("/users/{-.id}", "/users/{id}"),
+        ("/users/:.", "/users/{param}"),
         ("/files/{name}.{format}", "/files/{name}.{format}"),
         ("/files/{name}{.format}", "/files/{name}.{format}"),
         ("/files/v{major}.json", "/files/v{major}.json"),
