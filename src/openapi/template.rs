@@ -237,7 +237,7 @@ fn write_segment(segment: &[Piece], last: bool, changes: &mut Vec<String>) -> St
                 write_text(kept, &mut written);
                 if !cut.is_empty() {
                     changes.push(format!("{cut:?} and what follows in its segment is left out"));
-                    return written;
+                    break;
                 }
             }
         }

@@ -44,6 +44,8 @@ fn path_keys_become_templates() {
         ("/users/{$id}", "/users/{id}"),
         ("/users/{-.id}", "/users/{id}"),
         ("/users/:.", "/users/{param}"),
+        ("/users/:;v=1", "/users/{v_1}"),
+        ("/users/:;{", "/users/%3A"),
         ("/files/{name}.{format}", "/files/{name}.{format}"),
         ("/files/{name}{.format}", "/files/{name}.{format}"),
         ("/files/v{major}.json", "/files/v{major}.json"),
