@@ -19,6 +19,7 @@ use crate::config::{self, Capacity, DurationUnit};
 use crate::endpoint::{CanonicalPath, Decided, Knowledge, Learners, decide};
 use crate::events;
 use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
+use crate::labels::UNMATCHED;
 use crate::limits::{Append, SharedList};
 use crate::plan::{Measure, Plan};
 use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
