@@ -30,7 +30,9 @@ fn resources() -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(root().join("envoy/kubernetes")).unwrap().flatten() {
         let name = entry.path().display().to_string();
-        all.extend(yaml(&fs::read(entry.path()).unwrap()).unwrap().into_iter().map(|r| (name.clone(), r)));
+        all.extend(
+            yaml(&fs::read(entry.path()).unwrap()).unwrap().into_iter().map(|r| (name.clone(), r)),
+        );
     }
     let config = parse(b"{}").unwrap();
     let gateway = StatsConfig::new(&config).unwrap().gateway();
@@ -70,10 +72,9 @@ fn check(value: &Value, schema: &Value, path: &str, wrong: &mut Vec<String>) {
     {
         wrong.push(format!("{path}: {text:?} does not match {pattern}"));
     }
-    for (limit, found) in [
-        ("maxLength", value.as_str().map(str::len)),
-        ("maxItems", value.as_array().map(Vec::len)),
-    ] {
+    for (limit, found) in
+        [("maxLength", value.as_str().map(str::len)), ("maxItems", value.as_array().map(Vec::len))]
+    {
         if let (Some(limit), Some(found)) = (schema[limit].as_u64(), found)
             && found as u64 > limit
         {
@@ -116,7 +117,8 @@ fn manifests_fit_the_published_definitions() {
     for (file, resource) in resources() {
         let kind = resource["kind"].as_str().unwrap();
         let version = resource["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap();
-        let Some(definition) = definitions.iter().find(|d| d["spec"]["names"]["kind"] == kind) else {
+        let Some(definition) = definitions.iter().find(|d| d["spec"]["names"]["kind"] == kind)
+        else {
             assert_eq!(kind, "Deployment", "{file}: no definition of {kind}");
             continue;
         };
@@ -136,7 +138,10 @@ fn manifests_fit_the_published_definitions() {
         kinds.push(kind.to_owned());
     }
     kinds.sort();
-    assert_eq!(kinds, ["EnvoyExtensionPolicy", "EnvoyProxy", "PodMonitor", "PrometheusRule", "WasmPlugin"]);
+    assert_eq!(
+        kinds,
+        ["EnvoyExtensionPolicy", "EnvoyProxy", "PodMonitor", "PrometheusRule", "WasmPlugin"]
+    );
 }
 
 #[test]

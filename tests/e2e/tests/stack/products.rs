@@ -2,7 +2,9 @@
 //! form in which those products write it.
 
 use route_metrics::envoy_config::{buckets, yaml};
-use route_metrics_e2e::{Answer, Envoy, Request, Setup, Stats, Upstream, command, http1, repository};
+use route_metrics_e2e::{
+    Answer, Envoy, Request, Setup, Stats, Upstream, command, http1, repository,
+};
 use serde_json::{Value, json};
 
 const DURATION: &str = "http_request_duration_microseconds";
@@ -42,11 +44,18 @@ fn the_form_of_istio_works() {
     let annotations = &documents[1]["spec"]["template"]["metadata"]["annotations"];
     let tags = annotations["sidecar.istio.io/extraStatTags"].as_str().unwrap();
     let listed = documents[0]["meshConfig"]["defaultConfig"]["extraStatTags"].as_array().unwrap();
-    assert_eq!(tags.split(',').collect::<Vec<_>>(), listed.iter().map(|t| t.as_str().unwrap()).collect::<Vec<_>>());
-    let template = std::fs::read(repository().join("tests/e2e/data/istio-stats-tags.json")).unwrap();
+    assert_eq!(
+        tags.split(',').collect::<Vec<_>>(),
+        listed.iter().map(|t| t.as_str().unwrap()).collect::<Vec<_>>()
+    );
+    let template =
+        std::fs::read(repository().join("tests/e2e/data/istio-stats-tags.json")).unwrap();
     let template: Value = serde_json::from_slice(&template).unwrap();
     let mut all = template["stats_tags"].as_array().or(template.as_array()).unwrap().clone();
-    all.extend(tags.split(',').map(|tag| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")})));
+    all.extend(
+        tags.split(',')
+            .map(|tag| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")})),
+    );
     let text = annotations["sidecar.istio.io/statsHistogramBuckets"].as_str().unwrap();
     let settings: serde_json::Map<String, Value> = serde_json::from_str(text).unwrap();
     let settings: Vec<Value> = settings

@@ -179,8 +179,10 @@ fn spans_are_named_by_endpoints_and_join_the_callers_trace() {
     assert!(!inferred.attributes().contains_key("http.route"), "{inferred:?}");
     assert!(inferred.parent.is_empty());
     // The upstream is told of the span, so that its own become children.
-    let handed_on = upstream.seen().into_iter().map(|seen| format!("{seen:?}")).collect::<String>();
-    assert!(handed_on.contains(trace) && handed_on.contains(&hex(&configured.id)), "{handed_on}");
+    let seen = upstream.seen();
+    let header = seen[0].headers.iter().find(|(name, _)| name == "traceparent");
+    let handed_on = String::from_utf8_lossy(&header.unwrap().1).into_owned();
+    assert_eq!(handed_on, format!("00-{trace}-{}-01", hex(&configured.id)));
 }
 
 #[test]
