@@ -19,6 +19,7 @@ use crate::config::{self, Capacity, DurationUnit};
 use crate::endpoint::{CanonicalPath, Decided, Knowledge, Learners, decide};
 use crate::events;
 use crate::host::{CREATE_ONLY, Host, LogLevel, MetricKind, Property};
+use crate::labels::UNMATCHED;
 use crate::limits::{Append, SharedList};
 use crate::plan::{Measure, Plan};
 use crate::registry::{Amount, Definition, Handle, Registry, ValueId};
@@ -61,6 +62,7 @@ pub struct Filter<H> {
 /// Buffers that live longer than one request.
 #[derive(Default)]
 struct Scratch {
+    decided: Option<Decided>,
     endpoint: Vec<u8>,
     ids: Vec<Option<ValueId>>,
     value: value::Buffers,
@@ -327,14 +329,32 @@ impl<H: Host> Filter<H> {
         if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
             let text = scratch.value.encode(text, root.plan.max_value_length);
             host.set_filter_state("endpoint", text.as_bytes());
+            // A route is what the configuration says; what was inferred is a template of paths.
+            match known {
+                Decided::Configured(_) => host.set_filter_state("route", text.as_bytes()),
+                _ if text != UNMATCHED => host.set_filter_state("url_template", text.as_bytes()),
+                _ => {}
+            }
         }
         if let Some(kept) = unsampled {
             pool.give(kept);
         }
     }
 
+    /// The endpoint of the stream that ended last: what was decided, and, where that is
+    /// [`Decided::Written`], the text before encoding. `None` where the stream was not looked at.
+    pub fn last_endpoint(&self) -> Option<(Decided, &[u8])> {
+        Some((self.scratch.decided?, &self.scratch.endpoint))
+    }
+
+    /// What infers endpoints, with what it has learned so far.
+    pub fn learners(&self) -> &Learners {
+        &self.learners
+    }
+
     /// The stream has ended. What it was is recorded.
     pub fn end(&mut self, stream: u32) {
+        self.scratch.decided = None;
         let Some(state) = self.streams.remove(&stream) else { return };
         if let Some(gauge) = state.gauge {
             self.active.lower(gauge);
@@ -392,6 +412,7 @@ impl<H: Host> Filter<H> {
             |out| host.property(Property::RouteName, out),
             &mut scratch.endpoint,
         );
+        scratch.decided = Some(endpoint);
         let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
             return Decision::Excluded;
         };

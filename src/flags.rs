@@ -36,6 +36,29 @@ const NAMES: [&str; 30] = [
     "UnconditionalDropOverload",
 ];
 
+/// The short names by bit (`%RESPONSE_FLAGS%`).
+#[cfg(not(target_arch = "wasm32"))]
+const SHORT_NAMES: [&str; 30] = [
+    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC",
+    "URX", "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR",
+    "UDO",
+];
+
+/// The flags of an access log: names separated by commas, short or long, or a dash. Names that are
+/// not known do not count.
+#[cfg(not(target_arch = "wasm32"))]
+#[must_use]
+pub fn from_names(text: &[u8]) -> u64 {
+    if text == b"-" {
+        return 0;
+    }
+    let bit = |name: &[u8]| {
+        let is = |known: &&str| known.as_bytes() == name;
+        SHORT_NAMES.iter().position(is).or_else(|| NAMES.iter().position(is))
+    };
+    text.split(|&byte| byte == b',').filter_map(bit).fold(0, |flags, bit| flags | 1 << bit)
+}
+
 /// Flags that tell how a response was made, not that it failed: a delay by the fault filter, and
 /// an answer from the cache.
 const HARMLESS: u64 = (1 << 9) | (1 << 20);
@@ -70,6 +93,20 @@ pub fn write_names(flags: u64, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
+
+    #[test]
+    fn an_access_log_names_flags() {
+        for (text, expected) in [
+            (&b"-"[..], 0),
+            (b"", 0),
+            (b"UF,URX", 1 << 5 | 1 << 15),
+            (b"DownstreamConnectionTermination", 1 << 14),
+            (b"DC,??,\xff", 1 << 14),
+        ] {
+            assert_eq!(from_names(text), expected);
+        }
+    }
 
     #[test]
     fn the_reason_is_the_first_cause() {

@@ -47,6 +47,7 @@ pub fn service_and_method(path: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn content_types_and_paths_are_recognised() {

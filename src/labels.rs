@@ -136,6 +136,7 @@ pub fn name_trouble(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
     use proptest::prelude::*;
     use regex_lite::Regex;
 

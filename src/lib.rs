@@ -19,8 +19,12 @@ pub mod labels;
 pub mod limits;
 pub mod method;
 pub mod number;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod openapi;
 pub mod pairs;
 pub mod plan;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod preview;
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
 #[cfg(not(target_arch = "wasm32"))]
@@ -29,4 +33,12 @@ pub mod registry;
 pub mod request;
 pub mod rules;
 pub mod sampling;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod stack;
 pub mod value;
+
+/// The `#[test]` of the test modules, so that the same tests run as Wasm under Node, too.
+#[cfg(all(test, not(all(target_arch = "wasm32", target_os = "unknown"))))]
+use core::prelude::v1::test;
+#[cfg(all(test, target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -27,6 +27,7 @@ pub fn label(method: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::{ALL, label};
+    use crate::test;
 
     #[test]
     fn what_is_not_known_is_other() {

@@ -153,6 +153,7 @@ impl Statuses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn statuses_are_codes_or_classes() {

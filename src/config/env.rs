@@ -60,6 +60,7 @@ fn parse_flag(value: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn applied(pairs: &[(&str, &str)]) -> (Config, Vec<String>) {
         let mut config = Config::default();

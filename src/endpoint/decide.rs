@@ -102,6 +102,7 @@ pub fn decide(
 mod tests {
     use super::*;
     use crate::config::{self, Capacity};
+    use crate::test;
 
     fn label(configuration: &str, path: &str, knowledge: Knowledge, route: &str) -> Option<String> {
         let plan = config::load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();

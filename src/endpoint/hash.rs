@@ -15,17 +15,30 @@ fn spread(mut x: u64) -> u64 {
 
 /// The hash of a byte string.
 pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
-    let mut state = MULTIPLIER ^ bytes.len() as u64;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER);
-        state ^= state >> 32;
+    spread(fold(bytes))
+}
+
+/// Folds a byte string, eight bytes at a time; the last eight may overlap those before.
+fn fold(text: &[u8]) -> u64 {
+    let length = text.len() as u64;
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        let hash = words.iter().fold(length, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        return mix(hash, u64::from_le_bytes(*last));
     }
-    let mut last = 0;
-    for &byte in rest {
-        last = last << 8 | u64::from(byte);
-    }
-    spread((state ^ last).wrapping_mul(MULTIPLIER))
+    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    mix(length, word)
+}
+
+/// Adds a value to a hash of values.
+pub(super) fn mix(hash: u64, value: u64) -> u64 {
+    let product = (hash.rotate_left(26) ^ value).wrapping_mul(MULTIPLIER);
+    product ^ product >> 29
 }
 
 /// The name of a segment: 32 bits of its hash.

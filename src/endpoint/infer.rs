@@ -55,6 +55,21 @@ pub enum Form {
     Long,
 }
 
+impl std::fmt::Display for Form {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Number => "a number",
+            Self::Uuid => "a UUID",
+            Self::Hex => "hexadecimal digits",
+            Self::Mixed => "letters and digits mixed as in no word",
+            Self::Version => "a version of a thing",
+            Self::Signs => "signs that no word has",
+            Self::Encoded => "percent-encoded, or not ASCII",
+            Self::Long => "longer than any word",
+        })
+    }
+}
+
 /// How the words of a segment are joined, and what else tells resources from values.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sketch {
@@ -124,7 +139,7 @@ impl Default for Token<'_> {
 
 impl<'a> Token<'a> {
     /// Looks at the segment at an index of a path.
-    pub fn new(raw: &'a [u8], index: usize, words: &Vocabulary) -> Self {
+    pub(super) fn new(raw: &'a [u8], index: usize, words: &Vocabulary) -> Self {
         let mut token = Self { raw, stem: raw.len(), ..Self::default() };
         token.cut_affix(words);
         let stem = raw.get(..token.stem).unwrap_or(raw);
@@ -143,6 +158,63 @@ impl<'a> Token<'a> {
             _ => hash::segment(raw),
         };
         token
+    }
+
+    /// Whether all of its words are known.
+    pub fn all_known(&self) -> bool {
+        self.sketch.known + self.sketch.compounds >= self.sketch.words
+    }
+
+    /// Whether it is a word as APIs use: all known, or written as no value is.
+    pub fn is_known(&self) -> bool {
+        let sketch = &self.sketch;
+        self.kind == Kind::Word
+            && ((sketch.words > 0 && self.all_known())
+                || sketch.sigil
+                || (sketch.camel && !sketch.capital))
+    }
+
+    /// Whether it says by what the next segment names a thing: `by-name`, `for`, `uid`.
+    pub fn names_the_next(&self) -> bool {
+        const NAMING: [&[u8]; 9] =
+            [b"by", b"in", b"for", b"of", b"from", b"with", b"name", b"id", b"uid"];
+        NAMING.contains(&self.raw)
+            || self.raw.starts_with(b"by")
+            || self.raw.windows(3).any(|part| part == b"-by" || part == b"_by")
+    }
+
+    /// How the words of a compound are joined: 0 by `-`, 1 by `_`, 2 by capitals; `None` where it
+    /// is no compound of small letters, or joined in several ways.
+    pub fn join(&self) -> Option<usize> {
+        let sketch = &self.sketch;
+        if self.kind != Kind::Word || sketch.words < 2 || sketch.capital {
+            return None;
+        }
+        match (sketch.kebab, sketch.snake, sketch.camel) {
+            (true, false, false) => Some(0),
+            (false, true, false) => Some(1),
+            (false, false, true) => Some(2),
+            _ => None,
+        }
+    }
+
+    /// The shapes of words, as bits.
+    pub const WORD_SHAPES: u16 = 0xff;
+
+    /// The number of its shape, below 16. Values of one parameter are mostly of one shape.
+    pub fn shape(&self) -> u32 {
+        let sketch = &self.sketch;
+        match self.kind {
+            Kind::Identifier(form) => 8 + form as u32,
+            _ if sketch.upper => 0,
+            _ if sketch.capital => 1,
+            _ if sketch.dotted => 2,
+            _ if sketch.kebab => 3,
+            _ if sketch.snake => 4,
+            _ if sketch.camel => 5,
+            _ if self.is_known() => 6,
+            _ => 7,
+        }
     }
 
     /// The same without its text, and back.

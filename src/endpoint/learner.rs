@@ -1,624 +1,332 @@
-//! Learns which positions of which paths hold values.
+//! Inference of endpoints from paths, with or without learning.
 //!
-//! The memory is a trie whose nodes are named by hashes of the labels that lead there. What is
-//! learned are *facts*: each says that something was seen, or was decided, at a node. Facts are
-//! only ever added, adding one twice changes nothing and their order does not matter, and a label
-//! depends on nothing but the path and the facts. So workers that have exchanged their facts agree.
+//! What was learned is a trie of labels whose nodes are named by hashes, known by [`Facts`]. A
+//! label depends on nothing but the path and the facts, so workers that have exchanged their facts
+//! give the same label to the same path. Memory is bounded because the facts are.
 
+use super::facts::{Fact, Facts, JOINS, MAX_CHILDREN, Node};
 use super::hash::{self, KeyMap};
-use super::infer::{Affix, Kind, Memory, PLACEHOLDER, Token};
+use super::infer::{Kind, Memory, Token};
 use super::path::{CanonicalPath, Form, MAX_SEGMENTS};
+use super::score::{self, Place};
 use super::vocabulary::Vocabulary;
-use super::weights::{Trait, WEIGHTS};
+use super::weights::{NAMES, Trait, WEIGHTS, Weights};
 use crate::config::InferenceMode;
 
-/// Bytes of facts after which a worker adds no more. The log of all workers stays below this and
-/// [`MAX_NEWS`] for each worker.
-pub const MAX_FACTS: usize = 160 * 1024;
-
-/// Bytes of facts that a worker keeps until they are fetched; it learns nothing more before that.
-pub const MAX_NEWS: usize = 16 * 1024;
-
-/// Children of each class that are remembered per node.
-const MAX_CHILDREN: u8 = 200;
 /// Children of each class that were seen once or twice and are remembered per node.
 const MAX_ONCE: u8 = 14;
 
 /// Requests before a node can collapse.
 const MIN_REQUESTS: u16 = 12;
+
 /// Unknown children before a node can collapse.
 const MIN_UNKNOWN: u8 = 6;
-/// Sightings that make a child repeated.
-const REPEATED: u8 = 3;
 
-const ROOT: u64 = 1;
-/// Three places that are no nodes: compounds joined by `-`, `_` and capitals.
-const JOINS: u64 = 2;
+/// Sightings after the first that make a child repeated.
+const REPEATED: u8 = 2;
 
-/// What is said of a node. The first byte of a serialised fact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fact {
-    /// A child of known words was seen.
-    Known = 1,
-    /// A child of unknown words was seen.
-    Unknown = 2,
-    /// A value was seen there.
-    Value = 3,
-    /// A path ended there.
-    End = 4,
-    /// A child of unknown words was seen again and again.
-    UnknownRepeated = 5,
-    /// The node holds values.
-    Collapsed = 6,
-    /// An unknown word was a literal again and again.
-    Literal = 7,
-    /// A compound of known words was a literal again and again; the node is the way of joining.
-    Joined = 8,
-    /// A child of known words was seen again and again.
-    KnownRepeated = 9,
-    /// A word was a value.
-    ValueWord = 10,
-    /// A value of a shape was seen; the child is the number of the shape.
-    Shape = 11,
-}
+/// Labels that are counted for [`Inference::templates`].
+const MAX_LABELS: usize = 10_000;
 
-impl Fact {
-    fn from_byte(byte: u8) -> Option<Self> {
-        const ALL: [Fact; 11] = [
-            Fact::Known,
-            Fact::Unknown,
-            Fact::Value,
-            Fact::End,
-            Fact::UnknownRepeated,
-            Fact::Collapsed,
-            Fact::Literal,
-            Fact::Joined,
-            Fact::KnownRepeated,
-            Fact::ValueWord,
-            Fact::Shape,
-        ];
-        ALL.into_iter().find(|fact| *fact as u8 == byte)
-    }
-}
+/// Traits that are named in an explanation.
+const MAX_REASONS: usize = 4;
 
-/// Bytes of a serialised fact: what, the node, the child.
-const FACT_BYTES: usize = 1 + 6 + 4;
-
-#[derive(Clone, Copy, Default)]
-struct Node {
-    /// Children seen, by class; they stop at their maximum.
-    known: u8,
-    unknown: u8,
-    repeated: u8,
-    known_repeated: u8,
-    flags: u8,
-    /// Shapes of values seen, as bits.
-    shapes: u16,
-    /// Requests through this node, on this worker.
-    hits: u16,
-}
-
-impl Node {
-    const SEEN: u8 = 1;
-    const HAS_VALUE: u8 = 2;
-    const END: u8 = 4;
-    const REPEATED: u8 = 8;
-    const COLLAPSED: u8 = 16;
-    const LITERAL: u8 = 32;
-    const VALUE: u8 = 64;
-
-    fn is(self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-}
-
-/// Where the walk stands.
-#[derive(Clone, Copy)]
-struct Place {
-    node: u64,
-    index: usize,
-    /// Placeholders directly before.
-    placeholders: usize,
-}
-
-/// Inference for one worker.
+/// Infers endpoints, for one worker.
 pub struct Inference {
-    mode: InferenceMode,
     words: Vocabulary,
     memory: Memory,
-    nodes: KeyMap<Node>,
-    /// Of unknown words, at how many nodes they are literals.
-    literals: KeyMap<u8>,
-    /// Of words, at how many nodes they were values.
-    values: KeyMap<u8>,
-    /// Compounds that are joined by `-`, `_` and capitals.
-    joins: [u8; 3],
-    news: Vec<u8>,
-    /// Bytes of all facts, told and heard.
-    facts: usize,
-    weights: [i16; WEIGHTS.len()],
+    /// What was learned; `None` for one that does not learn.
+    facts: Option<Facts>,
+    weights: Weights,
+    /// Labels given, where they are counted.
+    labels: Option<KeyMap<(Vec<u8>, u64)>>,
+    off: bool,
 }
 
-struct Score<'a> {
-    weights: &'a [i16; WEIGHTS.len()],
-    sum: i32,
-}
-
-impl Score<'_> {
-    fn of(&self, which: Trait) -> i32 {
-        self.weights.get(which as usize).copied().map_or(0, i32::from)
-    }
-    fn add(&mut self, which: Trait) {
-        self.sum += self.of(which);
-    }
-    fn when(&mut self, condition: bool, which: Trait) {
-        if condition {
-            self.add(which);
-        }
-    }
+/// Why a segment is what it is in a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The segment as it stands in the path.
+    pub segment: String,
+    /// What it is in the label.
+    pub label: String,
+    /// Why, in words.
+    pub why: String,
 }
 
 impl Inference {
-    /// Inference that has learned nothing.
+    /// Inference that has learned nothing yet. With `Off` every path is without a label.
     #[must_use]
     pub fn new(mode: InferenceMode) -> Self {
+        Self::with_weights(mode, WEIGHTS)
+    }
+
+    /// The same with other weights, for finding better ones.
+    #[must_use]
+    pub fn with_weights(mode: InferenceMode, weights: Weights) -> Self {
         Self {
-            mode,
             words: Vocabulary::new(),
             memory: Memory::new(),
-            nodes: KeyMap::default(),
-            literals: KeyMap::default(),
-            values: KeyMap::default(),
-            joins: [0; 3],
-            news: Vec::new(),
-            facts: 0,
-            weights: WEIGHTS,
+            facts: (mode == InferenceMode::Adaptive).then(Facts::default),
+            weights,
+            labels: None,
+            off: mode == InferenceMode::Off,
         }
     }
 
-    /// With other weights.
-    #[doc(hidden)]
-    pub fn with_weights(mode: InferenceMode, weights: [i16; WEIGHTS.len()]) -> Self {
-        Self { weights, ..Self::new(mode) }
+    /// Counts labels from now on, for [`Inference::templates`].
+    pub fn count_labels(&mut self) {
+        self.labels.get_or_insert_default();
     }
 
-    /// Appends the label of a path as known now. Teaches nothing.
+    /// Appends the label of a path as far as is known now; teaches nothing. For a request that has
+    /// not ended. Nothing is appended for what is no path.
     pub fn label(&self, path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
-        let mut tokens = [Token::default(); MAX_SEGMENTS];
-        let segments = path.segments();
-        for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
-            *token = self.memory.look(segment, index, &self.words);
+        if self.off {
+            return;
         }
-        let tokens = tokens.get(..segments.len()).unwrap_or_default();
-        let mut place = Place { node: ROOT, index: 0, placeholders: 0 };
-        for (index, token) in tokens.iter().enumerate() {
-            place.index = index;
-            let literal = self.decide(place, tokens);
-            self.write(token, literal, out);
-            place = Self::next(place, token, literal);
+        let mut tokens = [Token::default(); MAX_SEGMENTS];
+        let tokens = self.look(path, &mut tokens);
+        let mut place = Place::START;
+        for token in tokens {
+            let literal = self.is_literal(place, tokens);
+            write(token, literal, out);
+            place = place.after(token, literal);
         }
         finish(path, out);
     }
 
-    /// Learns from a path, and appends its label.
+    /// Learns from a path, and appends its label. For a request that has ended, and was not refused
+    /// as a scanner's is. Nothing is appended for what is no path.
     pub fn observe(&mut self, path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
+        if self.off {
+            return;
+        }
         let mut tokens = [Token::default(); MAX_SEGMENTS];
         let segments = path.segments();
         for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
             *token = self.memory.remember(segment, index, &self.words);
         }
         let tokens = tokens.get(..segments.len()).unwrap_or_default();
+        let start = out.len();
         self.walk(tokens, out);
         finish(path, out);
+        self.count(out.get(start..).unwrap_or_default());
     }
 
     /// Learns from the segments of a path, and appends their part of the label.
     #[doc(hidden)]
     pub fn walk(&mut self, tokens: &[Token<'_>], out: &mut Vec<u8>) {
-        let mut place = Place { node: ROOT, index: 0, placeholders: 0 };
-        for (index, token) in tokens.iter().enumerate() {
-            place.index = index;
-            let literal = self.decide(place, tokens);
-            if self.mode == InferenceMode::Adaptive {
-                self.learn(place.node, token, literal);
-            }
-            self.write(token, literal, out);
-            place = Self::next(place, token, literal);
+        let mut place = Place::START;
+        for token in tokens {
+            let literal = self.is_literal(place, tokens);
+            self.learn(place.node, token, literal);
+            write(token, literal, out);
+            place = place.after(token, literal);
         }
-        if self.mode == InferenceMode::Adaptive && !tokens.is_empty() {
-            let node = self.nodes.get(&place.node).copied().unwrap_or_default();
-            if !node.is(Node::END) {
-                self.tell(Fact::End, place.node, 0);
-            }
+        if let Some(facts) = &mut self.facts
+            && !tokens.is_empty()
+            && !facts.node(place.node).is(Node::END)
+        {
+            facts.tell(Fact::End, place.node, 0);
         }
     }
 
-    fn write(&self, token: &Token<'_>, literal: bool, out: &mut Vec<u8>) {
-        out.push(b'/');
-        token.write(literal, out);
-    }
-
-    fn next(place: Place, token: &Token<'_>, literal: bool) -> Place {
-        Place {
-            node: hash::below(place.node, if literal { token.hash } else { token.placeholder() }),
-            index: place.index + 1,
-            placeholders: if literal { 0 } else { place.placeholders + 1 },
+    /// Looks at the segments of a path.
+    fn look<'t, 'a>(
+        &self,
+        path: &CanonicalPath<'a>,
+        tokens: &'t mut [Token<'a>; MAX_SEGMENTS],
+    ) -> &'t [Token<'a>] {
+        let segments = path.segments();
+        for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
+            *token = self.memory.look(segment, index, &self.words);
         }
-    }
-
-    fn node(&self, key: u64) -> Node {
-        self.nodes.get(&key).copied().unwrap_or_default()
-    }
-
-    fn decide(&self, place: Place, tokens: &[Token<'_>]) -> bool {
-        let Some(token) = tokens.get(place.index) else { return false };
-        match token.kind {
-            Kind::Identifier(_) => return false,
-            Kind::Version => return true,
-            Kind::Word => {}
-        }
-        let sketch = &token.sketch;
-        let mut score = Score { weights: &self.weights, sum: 0 };
-        let known = is_known(token);
-        // The segment.
-        if sketch.known + sketch.compounds == sketch.words {
-            score.add(if sketch.words > 1 { Trait::KnownMany } else { Trait::KnownOne });
-            if sketch.known > 0 {
-                score.sum += score.of(Trait::PerLevel) * i32::from(sketch.level.min(7));
-            }
-            score.when(sketch.compounds > 0, Trait::Compound);
-        } else if sketch.known + sketch.compounds > 0 {
-            score.add(Trait::Partly);
-            score.when(sketch.last_known, Trait::PartlyLast);
-        } else {
-            score.add(if sketch.words > 1 { Trait::UnknownMany } else { Trait::Unknown });
-            score.when(sketch.plural, Trait::PluralUnknown);
-        }
-        score.when(sketch.camel, Trait::Camel);
-        score.when(sketch.capital && !sketch.upper, Trait::Capital);
-        score.when(sketch.upper, Trait::Upper);
-        score.when(sketch.digits > 0, Trait::Digits);
-        score.when(sketch.snake, Trait::Snake);
-        score.when(sketch.kebab, Trait::Kebab);
-        score.when(sketch.dotted, Trait::Dotted);
-        score.when(sketch.words > 3, Trait::FourWords);
-        score.when(sketch.sigil, Trait::Sigil);
-        score.when(sketch.vowelless, Trait::Vowelless);
-        score.when(sketch.longest > 9, Trait::LongUnknown);
-        score.when(sketch.capital && (sketch.snake || sketch.kebab), Trait::Title);
-        score.when(sketch.file, Trait::File);
-        if let Some(join) = join_of(token) {
-            let all: u32 = self.joins.iter().map(|&count| u32::from(count)).sum();
-            let own = self.joins.get(join).map_or(0, |&count| u32::from(count));
-            score.when(all >= 4 && own * 8 <= all, Trait::UnusualJoin);
-        }
-        // Where it stands.
-        score.when(place.index == 0, Trait::First);
-        score.when(place.index == 1, Trait::Second);
-        if place.placeholders > 0 {
-            score.add(Trait::AfterPlaceholder);
-            score.when(place.placeholders > 1, Trait::AfterTwoPlaceholders);
-        } else if let Some(previous) = place.index.checked_sub(1).and_then(|at| tokens.get(at)) {
-            if previous.kind == Kind::Version {
-                score.add(Trait::AfterVersion);
-            } else if is_by(previous) {
-                score.add(Trait::AfterBy);
-            } else if previous.sketch.plural {
-                score.add(Trait::AfterPlural);
-                score.when(known && sketch.words > 1, Trait::KnownManyAfterPlural);
-            } else if previous.sketch.last_known {
-                score.add(Trait::AfterSingular);
-            } else {
-                score.add(Trait::AfterUnknown);
-            }
-        }
-        // What follows.
-        let following = tokens.get(place.index + 1);
-        match following {
-            None => score.add(Trait::Last),
-            Some(next) if matches!(next.kind, Kind::Identifier(_)) => {
-                score.add(Trait::BeforeIdentifier);
-                score.when(sketch.plural, Trait::PluralBeforeIdentifier);
-            }
-            Some(next) if next.kind == Kind::Version => score.add(Trait::BeforeVersion),
-            Some(next) if is_known(next) => score.add(Trait::BeforeKnown),
-            Some(_) => score.add(Trait::BeforeUnknown),
-        }
-        // What was seen here.
-        if self.mode == InferenceMode::Adaptive {
-            let node = self.node(place.node);
-            let child = self.node(hash::below(place.node, token.hash));
-            match node.known.saturating_sub(node.known_repeated) {
-                0 => {}
-                1 => score.add(Trait::SeenKnown1),
-                2..4 => score.add(Trait::SeenKnown2),
-                4..8 => score.add(Trait::SeenKnown4),
-                8..12 => score.add(Trait::SeenKnown8),
-                _ => score.add(Trait::SeenKnown12),
-            }
-            match node.known_repeated {
-                0 => {}
-                1 => score.add(Trait::SeenKnownRepeated1),
-                2..4 => score.add(Trait::SeenKnownRepeated2),
-                4..8 => score.add(Trait::SeenKnownRepeated4),
-                _ => score.add(Trait::SeenKnownRepeated8),
-            }
-            let (known_here, unknown_here) = (
-                node.known_repeated.saturating_add(node.repeated),
-                node.unknown.saturating_sub(node.repeated)
-                    + node.known.saturating_sub(node.known_repeated),
-            );
-            score.when(known_here >= 2 && known_here / 3 >= unknown_here, Trait::MostlyKnown);
-            score.when(unknown_here >= 3 && unknown_here / 2 >= known_here, Trait::MostlyUnknown);
-            match self.literals.get(&u64::from(token.hash)) {
-                None => {}
-                Some(1) => score.add(Trait::LiteralElsewhere1),
-                Some(_) => score.add(Trait::LiteralElsewhere2),
-            }
-            match self.values.get(&u64::from(token.hash)) {
-                None => {}
-                Some(1) => score.add(Trait::ValueElsewhere1),
-                Some(2..4) => score.add(Trait::ValueElsewhere2),
-                Some(_) => score.add(Trait::ValueElsewhere4),
-            }
-            match node.unknown.saturating_sub(node.repeated) {
-                0 => {}
-                1 => score.add(Trait::SeenUnknown1),
-                2..4 => score.add(Trait::SeenUnknown2),
-                4..8 => score.add(Trait::SeenUnknown4),
-                8..12 => score.add(Trait::SeenUnknown8),
-                _ => score.add(Trait::SeenUnknown12),
-            }
-            match node.repeated {
-                0 => {}
-                1..3 => score.add(Trait::SeenRepeated1),
-                3..6 => score.add(Trait::SeenRepeated3),
-                6..12 => score.add(Trait::SeenRepeated6),
-                _ => score.add(Trait::SeenRepeated12),
-            }
-            if node.is(Node::HAS_VALUE) {
-                let shape = 1_u16 << shape_of(token);
-                score.add(match node.shapes {
-                    shapes if shapes & shape != 0 => Trait::SameShape,
-                    shapes if shapes & WORD_SHAPES == 0 => Trait::NoWordShape,
-                    _ => Trait::OtherWordShape,
-                });
-                score.when(node.shapes & !WORD_SHAPES != 0, Trait::SeenIdentifier);
-                let values = hash::below(place.node, token.placeholder());
-                let alike = match following {
-                    None => self.node(values).is(Node::END),
-                    Some(next) if matches!(next.kind, Kind::Identifier(_)) => {
-                        self.node(values).is(Node::HAS_VALUE)
-                    }
-                    Some(next) => {
-                        let below = self.node(hash::below(values, next.hash));
-                        score.when(below.is(Node::REPEATED), Trait::LikeRepeated);
-                        below.is(Node::SEEN)
-                    }
-                };
-                score.add(if alike { Trait::LikeTheOthers } else { Trait::UnlikeTheOthers });
-            }
-            score.when(child.is(Node::REPEATED), Trait::Repeated);
-            if node.is(Node::COLLAPSED) {
-                score.add(if known { Trait::CollapsedKnown } else { Trait::CollapsedUnknown });
-            }
-        }
-        score.sum > 0
-    }
-
-    fn learn(&mut self, at: u64, token: &Token<'_>, literal: bool) {
-        let is_word = token.kind == Kind::Word;
-        let node = {
-            let Some(node) = self.touch(at) else { return };
-            node.hits = node.hits.saturating_add(1);
-            *node
-        };
-        if is_word {
-            let key = hash::below(at, token.hash);
-            let child = self.node(key);
-            if !child.is(Node::SEEN) {
-                let known = is_known(token);
-                let (seen, repeated) = match known {
-                    true => (node.known, node.known_repeated),
-                    false => (node.unknown, node.repeated),
-                };
-                if seen < MAX_CHILDREN && seen.saturating_sub(repeated) < MAX_ONCE {
-                    self.tell(if known { Fact::Known } else { Fact::Unknown }, at, token.hash);
-                    if !literal {
-                        self.tell(Fact::ValueWord, at, token.hash);
-                    }
-                }
-            } else if !child.is(Node::REPEATED) {
-                // Those that pass through are counted where they arrive, values here.
-                let seen = if let Some(child) = self.nodes.get_mut(&key) {
-                    if !literal {
-                        child.hits = child.hits.saturating_add(1);
-                    }
-                    child.hits
-                } else {
-                    0
-                };
-                if seen >= u16::from(REPEATED) - 1 {
-                    let known = is_known(token);
-                    let fact = if known { Fact::KnownRepeated } else { Fact::UnknownRepeated };
-                    self.tell(fact, at, token.hash);
-                    if literal {
-                        self.tell(Fact::Literal, at, token.hash);
-                        if known && let Some(join) = join_of(token) {
-                            self.tell(Fact::Joined, JOINS + join as u64, token.hash);
-                        }
-                    }
-                }
-            }
-        }
-        if !literal && !self.node(hash::below(at, token.placeholder())).is(Node::SEEN) {
-            self.tell(Fact::Value, at, token.placeholder());
-        }
-        if !literal {
-            let shape = shape_of(token);
-            if self.node(at).shapes & (1 << shape) == 0 {
-                self.tell(Fact::Shape, at, shape);
-            }
-        }
-        if node.hits >= MIN_REQUESTS && node.unknown >= MIN_UNKNOWN && !node.is(Node::COLLAPSED) {
-            let score = Score { weights: &self.weights, sum: 0 };
-            let once = node.unknown.saturating_sub(node.repeated);
-            let known_once = node.known.saturating_sub(node.known_repeated);
-            let sum = i32::from(known_once) * score.of(Trait::CollapsePerKnown)
-                + i32::from(once) * score.of(Trait::CollapsePerUnknown)
-                + i32::from(node.known_repeated) * score.of(Trait::CollapsePerKnownRepeated)
-                + i32::from(node.repeated) * score.of(Trait::CollapsePerRepeated);
-            if sum <= score.of(Trait::CollapseAt) {
-                self.tell(Fact::Collapsed, at, 0);
-            }
-        }
-    }
-
-    /// A node that facts are known of.
-    fn touch(&mut self, key: u64) -> Option<&mut Node> {
-        if key == ROOT {
-            return Some(self.nodes.entry(ROOT).or_default());
-        }
-        self.nodes.get_mut(&key)
-    }
-
-    /// Takes in a fact of this worker's own.
-    fn tell(&mut self, fact: Fact, node: u64, child: u32) {
-        if self.facts + FACT_BYTES > MAX_FACTS || self.news.len() + FACT_BYTES > MAX_NEWS {
-            return;
-        }
-        self.facts += FACT_BYTES;
-        self.news.push(fact as u8);
-        self.news.extend_from_slice(node.to_le_bytes().get(..6).unwrap_or_default());
-        self.news.extend_from_slice(&child.to_le_bytes());
-        self.apply(fact, node, child);
-    }
-
-    fn apply(&mut self, fact: Fact, at: u64, child: u32) {
-        let (key, flag) = match fact {
-            Fact::End => (at, Node::END),
-            Fact::Collapsed => (at, Node::COLLAPSED),
-            Fact::Known | Fact::Unknown | Fact::Value => (hash::below(at, child), Node::SEEN),
-            Fact::KnownRepeated | Fact::UnknownRepeated => (hash::below(at, child), Node::REPEATED),
-            Fact::Literal | Fact::Joined => (hash::below(at, child), Node::LITERAL),
-            Fact::ValueWord => (hash::below(at, child), Node::VALUE),
-            Fact::Shape => (at, 0),
-        };
-        if fact == Fact::Shape {
-            self.nodes.entry(at).or_default().shapes |= 1_u16.checked_shl(child).unwrap_or(0);
-            return;
-        }
-        let node = self.nodes.entry(key).or_default();
-        if node.is(flag) {
-            return;
-        }
-        node.flags |= flag;
-        let (count, most) = match fact {
-            Fact::End | Fact::Collapsed | Fact::Shape => return,
-            Fact::Value => return self.nodes.entry(at).or_default().flags |= Node::HAS_VALUE,
-            Fact::Literal => (self.literals.entry(u64::from(child)).or_default(), u8::MAX),
-            Fact::ValueWord => (self.values.entry(u64::from(child)).or_default(), u8::MAX),
-            Fact::Joined => match self.joins.get_mut(at.wrapping_sub(JOINS) as usize) {
-                Some(count) => (count, 64),
-                None => return,
-            },
-            Fact::Known => (&mut self.nodes.entry(at).or_default().known, MAX_CHILDREN),
-            Fact::Unknown => (&mut self.nodes.entry(at).or_default().unknown, MAX_CHILDREN),
-            Fact::KnownRepeated => {
-                (&mut self.nodes.entry(at).or_default().known_repeated, MAX_CHILDREN)
-            }
-            Fact::UnknownRepeated => {
-                (&mut self.nodes.entry(at).or_default().repeated, MAX_CHILDREN)
-            }
-        };
-        *count = count.saturating_add(1).min(most);
-    }
-
-    /// What this worker has learned since it was last asked, to be told to the others.
-    pub fn take_news(&mut self) -> Option<Vec<u8>> {
-        (!self.news.is_empty()).then(|| core::mem::take(&mut self.news))
-    }
-
-    /// Takes in what was learned elsewhere. False, and nothing taken in, if it is malformed.
-    pub fn merge(&mut self, facts: &[u8]) -> bool {
-        let (facts, []) = facts.as_chunks::<FACT_BYTES>() else { return false };
-        if !facts.iter().all(|[kind, ..]| Fact::from_byte(*kind).is_some()) {
-            return false;
-        }
-        for &[kind, n0, n1, n2, n3, n4, n5, c0, c1, c2, c3] in facts {
-            let node = u64::from_le_bytes([n0, n1, n2, n3, n4, n5, 0, 0]);
-            if let Some(fact) = Fact::from_byte(kind) {
-                self.apply(fact, node, u32::from_le_bytes([c0, c1, c2, c3]));
-                self.facts += FACT_BYTES;
-            }
-        }
-        true
+        tokens.get(..segments.len()).unwrap_or_default()
     }
 
     /// The segments of a path.
     #[doc(hidden)]
-    pub fn look<'a>(&self, path: &CanonicalPath<'a>) -> Vec<Token<'a>> {
-        let segments = path.segments().iter().enumerate();
-        segments.map(|(index, segment)| Token::new(segment, index, &self.words)).collect()
+    pub fn tokens<'a>(&self, path: &CanonicalPath<'a>) -> Vec<Token<'a>> {
+        let mut tokens = [Token::default(); MAX_SEGMENTS];
+        self.look(path, &mut tokens).to_vec()
     }
 
-    /// Entries in memory.
-    #[doc(hidden)]
-    pub fn size(&self) -> (usize, usize) {
-        (self.nodes.len(), self.facts)
+    fn weight(&self, which: Trait) -> i32 {
+        self.weights.get(which as usize).copied().map_or(0, i32::from)
+    }
+
+    fn is_literal(&self, place: Place, tokens: &[Token<'_>]) -> bool {
+        match tokens.get(place.index).map(|token| token.kind) {
+            None | Some(Kind::Identifier(_)) => false,
+            Some(Kind::Version) => true,
+            Some(Kind::Word) => {
+                let mut sum = 0;
+                score::traits(place, tokens, self.facts.as_ref(), |which, times| {
+                    sum += self.weight(which) * times;
+                });
+                sum > 0
+            }
+        }
+    }
+
+    /// Takes in what a segment teaches about the node that it is below of.
+    fn learn(&mut self, at: u64, token: &Token<'_>, literal: bool) {
+        let weight = |which: Trait| self.weights.get(which as usize).copied().map_or(0, i32::from);
+        let Some(facts) = &mut self.facts else { return };
+        let hits = facts.hit(at);
+        if token.kind == Kind::Word {
+            learn_word(facts, at, token, literal);
+        }
+        if !literal {
+            if !facts.node(hash::below(at, token.placeholder())).is(Node::SEEN) {
+                facts.tell(Fact::Value, at, token.placeholder());
+            }
+            if facts.node(at).shapes & (1 << token.shape()) == 0 {
+                facts.tell(Fact::Shape, at, token.shape());
+            }
+        }
+        let node = facts.node(at);
+        if hits < MIN_REQUESTS || node.unknown < MIN_UNKNOWN || node.is(Node::COLLAPSED) {
+            return;
+        }
+        let sum = i32::from(node.known_once()) * weight(Trait::CollapsePerKnown)
+            + i32::from(node.unknown_once()) * weight(Trait::CollapsePerUnknown)
+            + i32::from(node.known_repeated) * weight(Trait::CollapsePerKnownRepeated)
+            + i32::from(node.unknown_repeated) * weight(Trait::CollapsePerRepeated);
+        if sum <= weight(Trait::CollapseAt) {
+            facts.tell(Fact::Collapsed, at, 0);
+        }
+    }
+
+    /// What this worker has learned and not told yet, as bytes for [`Inference::merge`] on the
+    /// others; `None` where there is nothing left. It is at most
+    /// [`MAX_NEWS_BYTES`](super::MAX_NEWS_BYTES) at a time and
+    /// [`MAX_LOG_BYTES`](super::MAX_LOG_BYTES) in the life of a process.
+    pub fn take_news(&mut self) -> Option<Vec<u8>> {
+        self.facts.as_mut()?.take_news()
+    }
+
+    /// Takes in what another worker has learned. In which order, and how often, does not matter.
+    /// False, and nothing taken in, if the bytes are malformed.
+    pub fn merge(&mut self, facts: &[u8]) -> bool {
+        self.facts.as_mut().is_none_or(|own| own.merge(facts))
+    }
+
+    fn count(&mut self, label: &[u8]) {
+        let Some(labels) = &mut self.labels else { return };
+        let key = hash::of_bytes(label);
+        if let Some((_, count)) = labels.get_mut(&key) {
+            *count += 1;
+        } else if labels.len() < MAX_LABELS {
+            labels.insert(key, (label.to_vec(), 1));
+        }
+    }
+
+    /// What was learned, as templates for the configuration, most used first. Empty unless
+    /// [`Inference::count_labels`] was called. Labels that were given before more was known count
+    /// for what they would be now.
+    #[must_use]
+    pub fn templates(&self) -> Vec<String> {
+        let mut templates = std::collections::BTreeMap::<String, u64>::new();
+        for (label, count) in self.labels.iter().flat_map(KeyMap::values) {
+            let mut now = Vec::new();
+            self.label(&CanonicalPath::new(label), &mut now);
+            if let Ok(template) = String::from_utf8(now) {
+                *templates.entry(template).or_default() += count;
+            }
+        }
+        let mut templates: Vec<(String, u64)> = templates.into_iter().collect();
+        templates.sort_by_key(|(_, count)| core::cmp::Reverse(*count));
+        templates.into_iter().map(|(template, _)| template).collect()
+    }
+
+    /// For each segment of a path what it is in the label, and why.
+    #[must_use]
+    pub fn explain(&self, path: &CanonicalPath<'_>) -> Vec<Reason> {
+        let mut tokens = [Token::default(); MAX_SEGMENTS];
+        let tokens = self.look(path, &mut tokens);
+        let mut place = Place::START;
+        let mut all = Vec::new();
+        for token in tokens {
+            let literal = self.is_literal(place, tokens);
+            let mut label = Vec::new();
+            token.write(literal, &mut label);
+            all.push(Reason {
+                segment: String::from_utf8_lossy(token.raw).into_owned(),
+                label: String::from_utf8_lossy(&label).into_owned(),
+                why: match token.kind {
+                    Kind::Identifier(form) => form.to_string(),
+                    Kind::Version => "a version of the API".to_owned(),
+                    Kind::Word => self.reasons(place, tokens),
+                },
+            });
+            place = place.after(token, literal);
+        }
+        all
+    }
+
+    /// The traits that weigh most, as text: `score 34: one word that APIs use +26, …`.
+    fn reasons(&self, place: Place, tokens: &[Token<'_>]) -> String {
+        let mut parts = Vec::new();
+        let mut sum = 0;
+        score::traits(place, tokens, self.facts.as_ref(), |which, times| {
+            let points = self.weight(which) * times;
+            sum += points;
+            let meaning = NAMES.get(which as usize).map_or("", |(_, meaning)| *meaning);
+            parts.push((points, meaning));
+        });
+        parts.retain(|(points, _)| *points != 0);
+        parts.sort_by_key(|(points, _)| core::cmp::Reverse(points.abs()));
+        let parts: Vec<String> = parts
+            .iter()
+            .take(MAX_REASONS)
+            .map(|(points, meaning)| format!("{meaning} {points:+}"))
+            .collect();
+        format!("score {sum}: {}", parts.join(", "))
     }
 }
 
-/// Whether a segment is made of words that APIs use.
-fn is_known(token: &Token<'_>) -> bool {
-    let sketch = &token.sketch;
-    token.kind == Kind::Word
-        && ((sketch.words > 0 && sketch.known + sketch.compounds >= sketch.words)
-            || sketch.sigil
-            || (sketch.camel && !sketch.capital))
-}
-
-/// Shapes of words; the others are forms of identifiers.
-const WORD_SHAPES: u16 = 0xff;
-
-/// The number of the shape that a value has.
-fn shape_of(token: &Token<'_>) -> u32 {
-    let sketch = &token.sketch;
-    match token.kind {
-        Kind::Identifier(form) => 8 + (form as u32).min(7),
-        _ if sketch.upper => 0,
-        _ if sketch.capital => 1,
-        _ if sketch.dotted => 2,
-        _ if sketch.kebab => 3,
-        _ if sketch.snake => 4,
-        _ if sketch.camel => 5,
-        _ if is_known(token) => 6,
-        _ => 7,
+/// What a word teaches about the node that it is below of.
+fn learn_word(facts: &mut Facts, at: u64, token: &Token<'_>, literal: bool) {
+    let key = hash::below(at, token.hash);
+    let child = facts.node(key);
+    let known = token.is_known();
+    if !child.is(Node::SEEN) {
+        let node = facts.node(at);
+        let (seen, once) = match known {
+            true => (node.known, node.known_once()),
+            false => (node.unknown, node.unknown_once()),
+        };
+        if seen < MAX_CHILDREN && once < MAX_ONCE {
+            facts.tell(if known { Fact::Known } else { Fact::Unknown }, at, token.hash);
+            if !literal {
+                facts.tell(Fact::ValueWord, at, token.hash);
+            }
+        }
+        return;
+    }
+    if child.is(Node::REPEATED) {
+        return;
+    }
+    if facts.sight(key) < REPEATED {
+        return;
+    }
+    facts.tell(if known { Fact::KnownRepeated } else { Fact::UnknownRepeated }, at, token.hash);
+    if literal {
+        facts.tell(Fact::Literal, at, token.hash);
+        if known && let Some(join) = token.join() {
+            facts.tell(Fact::Joined, JOINS + join as u64, token.hash);
+        }
     }
 }
 
-/// How the words of a known compound are joined.
-fn join_of(token: &Token<'_>) -> Option<usize> {
-    let sketch = &token.sketch;
-    if token.kind != Kind::Word || sketch.words < 2 || sketch.capital {
-        return None;
-    }
-    match (sketch.kebab, sketch.snake, sketch.camel) {
-        (true, false, false) => Some(0),
-        (false, true, false) => Some(1),
-        (false, false, true) => Some(2),
-        _ => None,
-    }
+fn write(token: &Token<'_>, literal: bool, out: &mut Vec<u8>) {
+    out.push(b'/');
+    token.write(literal, out);
 }
 
-/// Whether a segment says what the next one is.
-fn is_by(token: &Token<'_>) -> bool {
-    let raw = token.raw;
-    [&b"by"[..], b"in", b"for", b"of", b"from", b"with", b"name", b"id", b"uid"].contains(&raw)
-        || raw.windows(3).any(|window| matches!(window, b"-by" | b"_by"))
-        || raw.starts_with(b"by")
-}
-
+/// What a label ends in beside its segments.
 fn finish(path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
     match path.form() {
         Form::Path if path.segments().is_empty() => out.push(b'/'),
@@ -628,5 +336,5 @@ fn finish(path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
     }
 }
 
-#[allow(dead_code)]
-const _: (Affix, u32) = (Affix::None, PLACEHOLDER);
+#[cfg(test)]
+mod tests;

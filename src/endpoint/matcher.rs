@@ -16,6 +16,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::hash;
 use super::path::MAX_SEGMENTS;
 use super::template::{Segment, Shape, Template, fit, texts};
 
@@ -36,6 +37,7 @@ pub(super) struct Matcher {
     edges: Vec<Edge>,
     /// What not all nodes have.
     extras: Vec<Extra>,
+    groups: Vec<Group>,
     patterns: Vec<Pattern>,
     ends: Vec<End>,
     /// The methods that templates name; `End::method` counts from 1.
@@ -111,15 +113,25 @@ struct Extra {
     ends: u32,
     /// The templates that end in the rest of the path, in `ends`.
     rest: u32,
-    /// In `patterns`: one after the other in the order of [`Segment`], so those of one shape stand
-    /// together, sorted by their texts.
-    first_pattern: u32,
-    pattern_count: u32,
+    /// The patterns in the order of [`Segment`], in `groups`.
+    first_group: u32,
+    group_count: u32,
+}
+
+/// Patterns of one shape at one node.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    shape: Shape,
+    /// In `patterns`, sorted by their texts.
+    first: u32,
+    count: u32,
+    /// Bit n: in one of them the text beside the parameter has a byte of n, modulo 64, there. Most
+    /// segments fit no pattern and are told by this.
+    beside: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pattern {
-    shape: Shape,
     /// The texts, joined by zero bytes, which no text has.
     text: Text,
     child: u32,
@@ -169,6 +181,7 @@ impl Matcher {
         matcher.classes.shrink_to_fit();
         matcher.edges.shrink_to_fit();
         matcher.extras.shrink_to_fit();
+        matcher.groups.shrink_to_fit();
         matcher.patterns.shrink_to_fit();
         matcher.ends.shrink_to_fit();
         matcher.text.shrink_to_fit();
@@ -192,6 +205,7 @@ impl Matcher {
             + size_of_val(self.classes.as_slice())
             + size_of_val(self.edges.as_slice())
             + size_of_val(self.extras.as_slice())
+            + size_of_val(self.groups.as_slice())
             + size_of_val(self.patterns.as_slice())
             + size_of_val(self.ends.as_slice())
             + self.text.len()
@@ -214,7 +228,7 @@ impl Matcher {
         if text.len() > self.longest {
             return None;
         }
-        let hash = short(hash(text));
+        let hash = hash::segment(text);
         for offset in 0..=mask {
             let slot = node.edges + (hash.wrapping_add(offset) & mask);
             let edge = self.edges.get(slot as usize)?;
@@ -297,7 +311,7 @@ impl<'m, 's> Search<'m, 's> {
                 (at, depth) = (node.param, depth + 1);
                 continue;
             };
-            if extra.pattern_count != 0
+            if extra.group_count != 0
                 && let Some(found) = self.patterns(extra, segment, depth)
             {
                 return Some(found);
@@ -333,18 +347,17 @@ impl<'m, 's> Search<'m, 's> {
     /// The first template below the patterns that fit a segment.
     fn patterns(&mut self, extra: &Extra, segment: &[u8], depth: usize) -> Option<u32> {
         let matcher = self.matcher;
-        let first = extra.first_pattern as usize;
-        let mut left = matcher.patterns.get(first..first + extra.pattern_count as usize)?;
-        while let Some(shape) = left.first().map(|pattern| pattern.shape) {
-            let count = left.partition_point(|pattern| pattern.shape == shape);
-            let (group, others) = left.split_at_checked(count)?;
-            left = others;
+        for group in slice(&matcher.groups, extra.first_group, extra.group_count) {
+            let shape = group.shape;
             let (prefix, suffix) = (usize::from(shape.prefix), usize::from(shape.suffix));
             if segment.len() <= usize::from(shape.text) {
                 continue;
             }
             let head = segment.get(..prefix)?;
-            let tail = segment.get(segment.len().checked_sub(suffix)?..)?;
+            let tail = segment.get(segment.len() - suffix..)?;
+            if group.beside & beside(head, tail) == 0 {
+                continue;
+            }
             let around = |pattern: &Pattern| {
                 let text = matcher.text(pattern.text);
                 let order = text.get(..prefix).unwrap_or_default().cmp(head);
@@ -354,8 +367,10 @@ impl<'m, 's> Search<'m, 's> {
                 }
                 order.then_with(|| text.get(prefix + 1..).unwrap_or_default().cmp(tail))
             };
-            let start = group.partition_point(|pattern| around(pattern).is_lt());
-            for pattern in group.iter().skip(start).take_while(|pattern| around(pattern).is_eq()) {
+            let patterns = slice(&matcher.patterns, group.first, group.count);
+            let start = patterns.partition_point(|pattern| around(pattern).is_lt());
+            let fitting = patterns.iter().skip(start);
+            for pattern in fitting.take_while(|pattern| around(pattern).is_eq()) {
                 let texts = matcher.text(pattern.text).split(|&byte| byte == 0);
                 if fit(texts, segment, |_, _| {})
                     && let Some(found) = self.try_child(pattern.child, depth + 1)
@@ -441,7 +456,7 @@ impl<'t> Builder<'t> {
         for group in entries.chunk_by(|one, two| one.segment(depth) == two.segment(depth)) {
             let segment = match group.first().map(|entry| entry.segment(depth)) {
                 Some(Some(Segment::Rest)) => {
-                    class = mix(class, 1);
+                    class = hash::mix(class, 1);
                     extra.rest = self.ends(group, &mut class);
                     node.below.0 |= Below::REST;
                     continue;
@@ -455,28 +470,30 @@ impl<'t> Builder<'t> {
             };
             let built = self.child(group, depth + 1);
             node.below.add(built.below);
-            class = mix(class, built.class);
+            class = hash::mix(class, built.class);
             match segment {
                 Segment::Static(text) => {
-                    class = mix(class, hash(text.as_bytes()));
+                    class = hash::mix(class, hash::of_bytes(text.as_bytes()));
                     children.push((text, built.child));
                 }
                 Segment::Pattern(pattern) => {
                     let joined = texts(pattern).collect::<Vec<_>>().join("\0");
-                    class = mix(class, hash(joined.as_bytes()));
+                    class = hash::mix(class, hash::of_bytes(joined.as_bytes()));
                     let text = self.append(joined.as_bytes());
-                    patterns.push(Pattern { shape: Shape::of(pattern), text, child: built.child });
+                    patterns.push((pattern, Pattern { text, child: built.child }));
                 }
                 Segment::Param | Segment::Rest => {
-                    class = mix(class, 2);
+                    class = hash::mix(class, 2);
                     node.param = built.child;
                 }
             }
         }
-        extra.first_pattern = number(self.matcher.patterns.len());
-        extra.pattern_count = number(patterns.len());
-        self.matcher.patterns.append(&mut patterns);
-        if extra.pattern_count | extra.ends | extra.rest != 0 {
+        extra.first_group = number(self.matcher.groups.len());
+        for group in patterns.chunk_by(|(one, _), (two, _)| Shape::of(one) == Shape::of(two)) {
+            self.group(group);
+            extra.group_count += 1;
+        }
+        if extra.group_count | extra.ends | extra.rest != 0 {
             node.extra = number(self.matcher.extras.len());
             self.matcher.extras.push(extra);
         }
@@ -502,11 +519,28 @@ impl<'t> Builder<'t> {
                     self.matcher.method(method.as_bytes())
                 }
             };
-            *class = mix(*class, u64::from(method) + 3);
+            *class = hash::mix(*class, u64::from(method) + 3);
             let last = index + 1 == entries.len();
             self.matcher.ends.push(End { method, template: entry.index, last });
         }
         first
+    }
+
+    /// Adds patterns of one shape.
+    fn group(&mut self, patterns: &[(&'t str, Pattern)]) {
+        let Some(shape) = patterns.first().map(|(pattern, _)| Shape::of(pattern)) else { return };
+        let around = |pattern: &'t str| {
+            let mut texts = texts(pattern).map(str::as_bytes);
+            let prefix = texts.next().unwrap_or_default();
+            beside(prefix, texts.last().unwrap_or_default())
+        };
+        self.matcher.groups.push(Group {
+            shape,
+            first: number(self.matcher.patterns.len()),
+            count: number(patterns.len()),
+            beside: patterns.iter().fold(0, |all, (pattern, _)| all | around(pattern)),
+        });
+        self.matcher.patterns.extend(patterns.iter().map(|(_, pattern)| *pattern));
     }
 
     /// Lays out a node's children by text. A third of the slots or more is free where there are
@@ -520,7 +554,7 @@ impl<'t> Builder<'t> {
         node.below.set_slots(slots);
         let mut table = vec![Edge::default(); slots];
         for &(text, child) in children {
-            let hash = short(hash(text.as_bytes()));
+            let hash = hash::segment(text.as_bytes());
             let edge = Edge { hash, text: self.intern(text), child };
             let order = (0..slots).map(|offset| (hash as usize).wrapping_add(offset) & (slots - 1));
             for slot in order {
@@ -553,42 +587,26 @@ impl<'t> Builder<'t> {
     }
 }
 
+/// What stands in a vector from a place on.
+fn slice<T>(all: &[T], first: u32, count: u32) -> &[T] {
+    let first = first as usize;
+    all.get(first..first + count as usize).unwrap_or_default()
+}
+
+/// The bit of the byte beside the parameters, of what stands before and after them.
+fn beside(prefix: &[u8], suffix: &[u8]) -> u64 {
+    suffix.first().or(prefix.last()).map_or(1, |byte| 1 << (byte & 63))
+}
+
 /// A place as it is kept; a configuration of 4 GiB does not reach the module.
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
 
-/// Adds to a hash.
-fn mix(hash: u64, value: u64) -> u64 {
-    let product = (hash.rotate_left(26) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    product ^ product >> 29
-}
-
-/// The hash of a text, eight bytes at a time; the last eight may overlap those before.
-pub(super) fn hash(text: &[u8]) -> u64 {
-    let length = text.len() as u64;
-    if let Some(last) = text.last_chunk::<8>() {
-        let (words, _) = text.as_chunks::<8>();
-        let hash = words.iter().fold(length, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-        return mix(hash, u64::from_le_bytes(*last));
-    }
-    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-        }
-        _ => text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-    };
-    mix(length, word)
-}
-
-/// The half of a hash that is kept.
-fn short(hash: u64) -> u32 {
-    (hash >> 32) as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn compile(templates: &[String]) -> Matcher {
         let templates: Vec<Template> =

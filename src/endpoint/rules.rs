@@ -138,6 +138,7 @@ fn with_encoded<R>(text: &[u8], see: impl FnOnce(&str) -> R) -> R {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn only_what_every_match_starts_with_is_a_prefix() {

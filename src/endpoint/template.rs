@@ -415,6 +415,7 @@ pub(super) fn param<'a>(template: &str, path: &CanonicalPath<'a>, name: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn paths_are_kept_in_canonical_form() {

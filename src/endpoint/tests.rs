@@ -1,6 +1,7 @@
 //! What the configuration says of paths, as a whole. The bodies are plain functions, so that they
 //! run as Wasm, too.
 
+use crate::test;
 use proptest::prelude::*;
 
 use super::*;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use super::StatsConfig;
+use super::metrics::quoted;
+use super::{MetricsAccess, StatsConfig, Tracing};
 use crate::config::VARIABLES;
 use crate::filter::HASH_KEY;
 
@@ -56,12 +57,17 @@ pub struct Complete<'a> {
     pub admin_port: u16,
     /// The path of the module.
     pub module: &'a str,
+    /// Who may scrape.
+    pub metrics_access: &'a MetricsAccess,
+    /// Tracing, off where absent.
+    pub tracing: Option<&'a Tracing>,
 }
 
 impl Complete<'_> {
     /// The configuration in YAML.
     pub fn yaml(&self) -> String {
-        let Self { address, port, metrics_port, admin_port, .. } = self;
+        let Self { address, port, admin_port, .. } = self;
+        let metrics = self.metrics_access.listener(self.address, self.metrics_port);
         let listener = self.listener();
         let upstream = self.cluster();
         let stats = self.stats.yaml();
@@ -78,31 +84,7 @@ static_resources:
     address:
       socket_address: {{ address: "{address}", port_value: {port} }}
 {listener}
-  - name: metrics
-    address:
-      socket_address: {{ address: "{address}", port_value: {metrics_port} }}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: metrics
-          route_config:
-            virtual_hosts:
-            - name: metrics
-              domains: ["*"]
-              routes:
-              - match:
-                  path: /stats/prometheus
-                  headers:
-                  - name: ":method"
-                    string_match: {{ exact: GET }}
-                route: {{ cluster: admin }}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-
+{metrics}
   clusters:
 {upstream}
   - name: admin
@@ -132,7 +114,7 @@ static_resources:
           use_remote_address: true
           upgrade_configs:
           - upgrade_type: websocket
-          route_config:
+{tracing}          route_config:
             virtual_hosts:
             - name: upstream
               domains: ["*"]
@@ -162,6 +144,7 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
 "#,
+            tracing = self.tracing.map(Tracing::block).unwrap_or_default(),
             module = quoted(self.module),
             variables = indented(&variables.join("\n"), 20, "- "),
             configuration = self.configuration(),
@@ -185,8 +168,6 @@ static_resources:
     }
 
     fn cluster(&self) -> String {
-        let Upstream { host, port } = self.upstream;
-        let discovery = if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" };
         let protocol = if self.upstream_http2 {
             r#"    typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
@@ -197,19 +178,29 @@ static_resources:
         } else {
             ""
         };
-        format!(
-            r#"  - name: upstream
+        let mut clusters = cluster("upstream", self.upstream, protocol);
+        if let Some(tracing) = self.tracing {
+            clusters.push_str(&cluster("otlp", &tracing.collector, ""));
+        }
+        clusters
+    }
+}
+
+fn cluster(name: &str, upstream: &Upstream, protocol: &str) -> String {
+    let Upstream { host, port } = upstream;
+    let discovery = if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" };
+    format!(
+        r#"  - name: {name}
     type: {discovery}
 {protocol}    load_assignment:
-      cluster_name: upstream
+      cluster_name: {name}
       endpoints:
       - lb_endpoints:
         - endpoint:
             address:
               socket_address: {{ address: "{host}", port_value: {port} }}
 "#
-        )
-    }
+    )
 }
 
 fn indented(text: &str, spaces: usize, before: &str) -> String {
@@ -238,11 +229,6 @@ fn ascii(json: &str) -> String {
         }
     }
     out
-}
-
-/// A text as a YAML scalar in double quotes; JSON's strings are such.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 
 mod complete;
 mod find;
+mod metrics;
 mod stats;
+mod tracing;
 
 pub use complete::{Complete, Upstream};
 pub use find::{Plugin, plugins, yaml};
+pub use metrics::{MetricsAccess, MetricsTls, Network};
 pub use stats::{Buckets, StatsConfig, buckets};
+pub use tracing::Tracing;

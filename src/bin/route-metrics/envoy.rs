@@ -4,8 +4,11 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use anyhow::bail;
 use route_metrics::config;
-use route_metrics::envoy_config::{Complete, StatsConfig, Upstream};
+use route_metrics::envoy_config::{
+    Complete, MetricsAccess, MetricsTls, Network, StatsConfig, Tracing, Upstream,
+};
 
 use crate::{Outcome, input};
 
@@ -35,13 +38,73 @@ pub struct Arguments {
     /// The module, as Envoy finds it
     #[arg(long, value_name = "PATH", default_value = "dist/route_metrics.wasm")]
     module: String,
+    /// Let nobody scrape without a name and password of this file, made with `htpasswd -s`
+    #[arg(long, value_name = "FILE")]
+    metrics_users: Option<String>,
+    /// Serve metrics by TLS with this certificate chain (PEM)
+    #[arg(long, value_name = "FILE", requires = "metrics_key")]
+    metrics_certificate: Option<String>,
+    /// The key of --metrics-certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "metrics_certificate")]
+    metrics_key: Option<String>,
+    /// Let nobody scrape without a client certificate of this authority (PEM)
+    #[arg(long, value_name = "FILE", requires = "metrics_certificate")]
+    metrics_client_ca: Option<String>,
+    /// Let nobody scrape from elsewhere; an address or a network, more than one by commas
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    metrics_allow: Vec<Network>,
+    /// Send spans to this collector by OTLP over HTTP; needs `endpoint.export` and an Envoy newer
+    /// than 1.36
+    #[arg(long, value_name = "HOST:PORT")]
+    tracing: Option<Upstream>,
+    /// The share of requests that begin a trace
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    tracing_sample_rate: f64,
+    /// `service.name` of the spans
+    #[arg(long, value_name = "NAME", default_value = "envoy")]
+    tracing_service: String,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("use 0 to 1".to_owned()) }
+}
+
+impl Arguments {
+    fn metrics_access(&self) -> MetricsAccess {
+        let pair = self.metrics_certificate.clone().zip(self.metrics_key.clone());
+        MetricsAccess {
+            users: self.metrics_users.clone(),
+            tls: pair.map(|(certificate, key)| MetricsTls {
+                certificate,
+                key,
+                client_ca: self.metrics_client_ca.clone(),
+            }),
+            allow: self.metrics_allow.clone(),
+        }
+    }
+
+    fn tracing(&self, export: bool) -> anyhow::Result<Option<Tracing>> {
+        if self.tracing.is_some() && !export {
+            bail!(
+                "--tracing names spans by the filter's endpoint; set `\"export\": true` in `endpoint`"
+            );
+        }
+        Ok(self.tracing.clone().map(|collector| Tracing {
+            collector,
+            service: self.tracing_service.clone(),
+            rate: self.tracing_sample_rate,
+        }))
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
     let plugin = input::plugin(&arguments.file)?;
-    let stats = config::parse(&plugin.configuration)
-        .and_then(|config| StatsConfig::new(&config))
+    let (export, stats) = config::parse(&plugin.configuration)
+        .and_then(|config| Ok((config.endpoint.export, StatsConfig::new(&config)?)))
         .map_err(|mistakes| input::refused(&plugin, &mistakes))?;
+    let tracing = arguments.tracing(export)?;
+    let metrics_access = arguments.metrics_access();
     let complete = Complete {
         plugin: &plugin.configuration,
         stats: &stats,
@@ -52,6 +115,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
         metrics_port: arguments.metrics_port,
         admin_port: arguments.admin_port,
         module: &arguments.module,
+        metrics_access: &metrics_access,
+        tracing: tracing.as_ref(),
     };
     Ok(std::io::stdout().write_all(complete.yaml().as_bytes())?)
 }

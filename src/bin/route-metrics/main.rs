@@ -3,11 +3,15 @@
 
 mod bootstrap;
 mod check;
+mod dashboard;
 mod envoy;
 mod explain;
+mod import_openapi;
 mod input;
 mod label;
 mod labeller;
+mod preview;
+mod rules;
 mod schema;
 
 use std::process::ExitCode;
@@ -29,8 +33,12 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Dashboard(dashboard::Arguments),
+    Rules(rules::Arguments),
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
+    ImportOpenapi(import_openapi::Arguments),
+    Preview(preview::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
     Label(label::Arguments),
@@ -42,8 +50,12 @@ type Outcome = anyhow::Result<()>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Dashboard(arguments) => dashboard::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
+        Command::Preview(arguments) => preview::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Label(arguments) => label::run(&arguments),

@@ -308,9 +308,17 @@ impl Envoy {
         })
     }
 
-    /// The lines of the access log so far.
+    /// The bytes of the access log so far, up to the last end of a line.
+    pub fn access_log_bytes(&self) -> Vec<u8> {
+        let mut bytes = fs::read(self.path.join("access.log")).unwrap_or_default();
+        let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+        bytes.truncate(end);
+        bytes
+    }
+
+    /// The lines of the access log so far; what is not UTF-8 is replaced.
     pub fn access_log(&self) -> Vec<String> {
-        let bytes = fs::read(self.path.join("access.log")).unwrap_or_default();
+        let bytes = self.access_log_bytes();
         String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
     }
 

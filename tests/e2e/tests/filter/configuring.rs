@@ -3,7 +3,7 @@
 use route_metrics_e2e::{Binary, Envoy, Form, Plugin, Request, Setup, Upstream, http1};
 use serde_json::{Value, json};
 
-use crate::support::{REQUEST, expect_table, table};
+use crate::support::{REQUEST, expect_decisions, expect_table, table};
 
 fn start(plugin: Plugin) -> (Upstream, Envoy) {
     let upstream = Upstream::start();
@@ -23,7 +23,8 @@ fn every_form_of_the_configuration_works() {
         "namespace": "app",
         "labels": {"tenant": {"from": "request_header", "name": "x-tenant", "default": null}},
         "metrics": {"requests_total": {"labels": ["endpoint", "tenant"]}},
-        "endpoint": {"templates": ["/users/{id}", "/ü/{x}"], "inference": "off"},
+        "endpoint": {"templates": ["/users/{id}"], "inference": "off",
+                     "rules": [{"regex": "^/über", "endpoint": "/above"}]},
         "limits": {"max_values_per_label": 50},
         "sampling": {"rate": 1.0},
     });
@@ -132,12 +133,7 @@ fn the_sample_rate_comes_from_the_environment() {
     for n in 0..20 {
         get(&envoy, &format!("/users/{n}"));
     }
-    let expected = table(&[(["sampled_out"], 20)]);
-    envoy.eventually("decisions", |scrape| {
-        let mut found = scrape.table("route_metrics_requests_total", &["decision"]);
-        found.retain(|_, count| *count > 0);
-        if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
-    });
+    expect_decisions(&envoy, 0, 20, 0);
     let scrape = envoy.scrape();
     assert_eq!(scrape.value("route_metrics_sample_rate_ppm", &[]), Some(0.0));
     assert_eq!(scrape.sum("http_requests_total"), 0.0);

@@ -52,16 +52,16 @@ fn wait_for_total(envoy: &Envoy, total: usize) -> Scrape {
     })
 }
 
-/// The requests that a family counts with a folded label are those that the overflow counts.
+/// For each label: the requests counted under `_OTHER` are those that the overflow counts.
 #[track_caller]
 fn check_overflow(scrape: &Scrape, family: &str, name: &str) {
-    let folded: f64 = scrape
-        .series(name)
-        .filter(|sample| sample.labels.values().any(|value| value == "_OTHER"))
-        .map(|sample| sample.value)
-        .sum();
-    let overflow = scrape.sum_where("route_metrics_overflow_total", &[("metric", family)]);
-    assert_eq!(overflow, folded, "{family}");
+    let labels = scrape.label_names(name).pop_first().expect("the family has series");
+    for label in labels.iter().filter(|label| *label != "le") {
+        let folded = scrape.sum_where(name, &[(label, "_OTHER")]);
+        let overflow = scrape
+            .sum_where("route_metrics_overflow_total", &[("metric", family), ("label", label)]);
+        assert_eq!(overflow, folded, "{family}: {label}");
+    }
 }
 
 const FAMILIES: [(&str, &str); 3] = [

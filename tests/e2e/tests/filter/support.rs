@@ -32,6 +32,17 @@ pub fn expect_table(envoy: &Envoy, family: &str, labels: &[&str], expected: &Tab
     });
 }
 
+/// Waits until the filter says that it recorded, sampled out and excluded so many requests.
+#[track_caller]
+pub fn expect_decisions(envoy: &Envoy, recorded: u64, sampled_out: u64, excluded: u64) {
+    let expected = table(&[
+        (["recorded"], recorded),
+        (["sampled_out"], sampled_out),
+        (["excluded"], excluded),
+    ]);
+    expect_table(envoy, "route_metrics_requests_total", &["decision"], &expected);
+}
+
 /// Where two tables differ, one line for each row.
 pub fn differences(found: &Table, expected: &Table) -> String {
     let mut rows: BTreeMap<&Vec<String>, (u64, u64)> = BTreeMap::new();

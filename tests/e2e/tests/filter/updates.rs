@@ -7,7 +7,7 @@ use route_metrics_e2e::wait::eventually_equal;
 use route_metrics_e2e::{Binary, Envoy, Request, Setup, Upstream, http1};
 use serde_json::{Value, json};
 
-use crate::support::{REQUEST, expect_table, table};
+use crate::support::{REQUEST, expect_decisions, expect_table, table};
 
 fn get(envoy: &Envoy, path: &str) {
     let response = http1::send(envoy.address(), &Request::get(path)).unwrap();
@@ -45,8 +45,7 @@ fn an_update_keeps_the_counters_going() {
             (["GET", "/orders/{id}", "200"], 1),
         ]);
         expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
-        let recorded = table(&[(["recorded"], 4)]);
-        expect_table(&envoy, "route_metrics_requests_total", &["decision"], &recorded);
+        expect_decisions(&envoy, 4, 0, 0);
         assert_eq!(envoy.vm_reloads(), 0);
     }
 }

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Runs Envoy with the filter in front of UPSTREAM=HOST:PORT, or of the demo application with traffic
+# of its own. Stays in the foreground, and stops all that it started when it is interrupted or
+# terminated. Started by `make run`, which builds what is needed and sets the variables.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${ENVOY:?}" "${PLUGIN:?}" "${ENVOY_PORT:?}" "${ADMIN_PORT:?}" "${METRICS_PORT:?}" "${DEMO_PORT:?}"
+upstream=${UPSTREAM:-}
+state=.run
+mkdir -p "$state"
+started=()
+
+stop() {
+    trap '' INT TERM
+    trap - EXIT
+    if [ ${#started[@]} -gt 0 ]; then
+        kill "${started[@]}" 2>/dev/null || true
+        wait "${started[@]}" 2>/dev/null || true
+    fi
+}
+trap stop EXIT
+trap 'stop; echo; echo "stopped"; exit 0' INT TERM
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+free() {
+    if listens "$1"; then
+        echo "port $1 is in use; give another: make run $2=PORT" >&2
+        exit 1
+    fi
+}
+
+# Waits for a program that was started to listen; gives up where it ends.
+await() {
+    local port=$1 process=$2
+    until listens "$port"; do
+        kill -0 "$process" 2>/dev/null || return 1
+        sleep 0.1
+    done
+}
+
+free "$ENVOY_PORT" ENVOY_PORT
+free "$ADMIN_PORT" ADMIN_PORT
+free "$METRICS_PORT" METRICS_PORT
+about=$upstream
+if [ -z "$upstream" ]; then
+    free "$DEMO_PORT" DEMO_PORT
+    upstream=127.0.0.1:$DEMO_PORT
+    about="the demo application at $upstream"
+fi
+
+dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${ADDRESS:-127.0.0.1}" \
+    --port "$ENVOY_PORT" --admin-port "$ADMIN_PORT" --metrics-port "$METRICS_PORT" \
+    --module "$PWD/dist/route_metrics.wasm" > "$state/envoy.yaml"
+"$ENVOY" --config-path "$state/envoy.yaml" --concurrency "${CONCURRENCY:-2}" --disable-hot-restart \
+    --log-level warning &
+envoy=$!
+started+=("$envoy")
+if ! await "$ENVOY_PORT" "$envoy" || ! await "$METRICS_PORT" "$envoy"; then
+    echo "Envoy did not start; its words are above" >&2
+    exit 1
+fi
+if [ -z "${UPSTREAM:-}" ]; then
+    dist/route-metrics-demo --listen "$upstream" --proxy "127.0.0.1:$ENVOY_PORT" &
+    started+=("$!")
+    await "$DEMO_PORT" "$!"
+fi
+
+cat <<TEXT
+
+Envoy with route-metrics is in front of $about.
+
+  traffic   http://127.0.0.1:$ENVOY_PORT/
+  metrics   http://127.0.0.1:$METRICS_PORT/stats/prometheus
+  admin     http://127.0.0.1:$ADMIN_PORT/
+
+Try:  curl -s http://127.0.0.1:$METRICS_PORT/stats/prometheus | grep ^http_requests_total
+Stop: Ctrl-C
+TEXT
+status=0
+wait "$envoy" || status=$?
+echo "Envoy has ended by itself (status $status)" >&2
+exit 1

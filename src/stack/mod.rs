@@ -1,0 +1,15 @@
+//! What stands around the filter, derived from its configuration: Prometheus rules, the Grafana
+//! dashboard, the listener through which Prometheus scrapes, and tracing.
+//!
+//! Nothing here knows a metric or a label by itself: names, labels, units and buckets come from
+//! the plan, so that a dashboard cannot ask for what the filter does not record. Native only.
+
+mod alerts;
+mod dashboard;
+mod families;
+mod panel;
+mod rules;
+
+pub use dashboard::dashboard;
+pub use families::{CustomFamily, Duration, Families, Family};
+pub use rules::{Group, Options, Rule, RuleFile, rule_file};

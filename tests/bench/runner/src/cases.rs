@@ -1,0 +1,186 @@
+//! What is compared: the filter in Envoy, its configuration, and the paths that are asked for.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::Options;
+
+/// One Envoy of the comparison.
+#[derive(Clone)]
+pub struct Case {
+    /// Its name in `BENCH_ONLY`.
+    pub id: &'static str,
+    /// Its name in the table.
+    pub title: String,
+    /// The HTTP filters before the router.
+    pub filters: Vec<Value>,
+    /// Envoy's access loggers.
+    pub access_log: Vec<Value>,
+    /// The paths of the requests, one after the other, again and again.
+    pub paths: Vec<String>,
+    /// The case whose cost this one is to be compared with, if not the empty filter.
+    pub against: Option<&'static str>,
+    /// Whether an Envoy that cannot run it is no failure.
+    pub optional: bool,
+}
+
+fn wasm(module: &Path, configuration: &Value) -> Value {
+    let module = module.canonicalize().unwrap_or_else(|_| PathBuf::from(module));
+    json!({
+        "name": "envoy.filters.http.wasm",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "route_metrics",
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": configuration.to_string(),
+                },
+                "vm_config": {
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module}},
+                },
+            },
+        },
+    })
+}
+
+/// Envoy's own access logger for stats, with the metrics that the filter has by default.
+fn native_logger() -> Value {
+    let tag = |name: &str, format: &str| json!({"name": name, "value_format": format});
+    let method = tag("method", "%REQ(:METHOD)%");
+    let endpoint = tag("endpoint", "%REQ(:PATH)%");
+    let status = tag("status", "%RESPONSE_CODE%");
+    let two = json!([method, endpoint]);
+    json!({
+        "name": "envoy.access_loggers.stats",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stats.v3.Config",
+            "stat_prefix": "native",
+            "counters": [{
+                "stat": {"name": "http_requests_total", "tags": [method, endpoint, status]},
+                "value_fixed": 1,
+            }],
+            "histograms": [
+                {
+                    "stat": {"name": "http_request_duration_microseconds", "tags": two},
+                    "unit": "Microseconds",
+                    "value_format": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+                },
+                {
+                    "stat": {"name": "http_response_size_bytes", "tags": two},
+                    "unit": "Bytes",
+                    "value_format": "%BYTES_SENT%",
+                },
+            ],
+        },
+    })
+}
+
+/// Templates of a plausible API, and paths that each match one of them.
+fn templates(count: usize) -> (Vec<String>, Vec<String>) {
+    (0..count)
+        .map(|index| {
+            let (group, name) = (index % 10, index / 10);
+            let base = format!("/api/v1/group{group}/resource{name}");
+            (format!("{base}/{{id}}/items"), format!("{base}/{index}/items"))
+        })
+        .unzip()
+}
+
+/// Distinct paths of one endpoint, in an order in which neighbours have little in common.
+fn distinct(count: usize) -> Vec<String> {
+    (0..count)
+        .map(|index| {
+            let user = 100_000 + (index * 7919) % count;
+            format!("/api/v1/users/{user}/orders/{}", 1_000 + (index * 104_729) % 9_000)
+        })
+        .collect()
+}
+
+/// All cases, in the order of the table.
+pub fn all(options: &Options) -> Vec<Case> {
+    let one = distinct(1);
+    let case = |id, title: &str, filters: Vec<Value>| Case {
+        id,
+        title: title.to_owned(),
+        filters,
+        access_log: Vec::new(),
+        paths: vec!["/users".to_owned()],
+        against: None,
+        optional: false,
+    };
+    let ours = |id, title: &str, configuration: Value| {
+        case(id, title, vec![wasm(&options.module, &configuration)])
+    };
+    let fixed = |more: Value| {
+        let mut configuration = json!({"endpoint": {"templates": ["/users"]}});
+        if let (Some(all), Value::Object(more)) = (configuration.as_object_mut(), more) {
+            all.extend(more);
+        }
+        configuration
+    };
+    let mut cases = vec![
+        case("none", "no filter", Vec::new()),
+        case("empty", "empty SDK filter", vec![wasm(&options.empty, &json!({}))]),
+        Case {
+            access_log: vec![native_logger()],
+            optional: true,
+            ..case("native", "Envoy's `envoy.access_loggers.stats`", Vec::new())
+        },
+        case(
+            "straightforward",
+            "straightforward SDK filter",
+            vec![wasm(&options.straightforward, &json!({}))],
+        ),
+        ours("full", "route-metrics, defaults", fixed(json!({}))),
+        ours("p10", "route-metrics, rate 0.1", fixed(json!({"sampling": {"rate": 0.1}}))),
+        ours("p1", "route-metrics, rate 0.01", fixed(json!({"sampling": {"rate": 0.01}}))),
+    ];
+    for (id, title, count, against) in [
+        ("infer1", "inference, 1 path", 1, None),
+        ("infer50k", "inference, 50,000 paths", 50_000, Some("infer1")),
+    ] {
+        let paths = if count == 1 { one.clone() } else { distinct(count) };
+        cases.push(Case { paths, against, ..ours(id, title, json!({})) });
+    }
+    // The same ten endpoints are asked for, so that only the number of templates differs.
+    for (id, title, count, against) in [
+        ("templates10", "10 templates", 10, None),
+        ("templates1k", "1,000 templates", 1_000, Some("templates10")),
+    ] {
+        let (templates, paths) = templates(count);
+        let paths = paths.into_iter().step_by(count / 10).collect();
+        let configuration = json!({
+            "endpoint": {"templates": templates},
+            "limits": {"max_values_per_label": 2_000, "max_series_per_metric": 10_000},
+        });
+        cases.push(Case { paths, against, ..ours(id, title, configuration) });
+    }
+    // The requests counter alone has the label, for 10,000 histograms would be 60 MB of Envoy's.
+    for (id, title, count, against) in [
+        ("series10", "10 series", 10, None),
+        ("series10k", "10,000 series", 10_000, Some("series10")),
+    ] {
+        let paths = (0..count).fold(Vec::new(), |mut paths, index| {
+            let mut path = String::new();
+            let _ = write!(path, "/users?shard={:05}", (index * 7919) % count);
+            paths.push(path);
+            paths
+        });
+        let configuration = fixed(json!({
+            "labels": {"shard": {"from": "query_param", "name": "shard"}},
+            "metrics": {"requests_total": {"labels": ["method", "endpoint", "status", "shard"]}},
+            "limits": {"max_values_per_label": 20_000, "max_series_per_metric": 20_000},
+        }));
+        cases.push(Case { paths, against, ..ours(id, title, configuration) });
+    }
+    if let Some(module) = &options.candidate {
+        cases.push(case("candidate", "candidate, defaults", vec![wasm(module, &fixed(json!({})))]));
+        let sampled = fixed(json!({"sampling": {"rate": 0.01}}));
+        cases.push(case("candidate1", "candidate, rate 0.01", vec![wasm(module, &sampled)]));
+    }
+    cases
+}

@@ -1,0 +1,151 @@
+//! Measures what the filter costs a real Envoy.
+//!
+//! One Envoy per case, each with one worker, all pinned to one core; the load generator runs on
+//! another. The cases are loaded in turn, in short rounds, so that whatever disturbs the machine
+//! disturbs them all alike; figures are medians over the rounds of values that were taken within
+//! one round. `make bench` runs it; `README.md` beside this crate says what the columns mean.
+
+mod cases;
+mod envoy;
+mod load;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cases::Case;
+use envoy::Envoy;
+use report::{Results, Round};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// How the benchmark was asked for; everything comes from the environment.
+struct Options {
+    envoy: PathBuf,
+    module: PathBuf,
+    empty: PathBuf,
+    straightforward: PathBuf,
+    /// Another build of the module, to be compared with the first.
+    candidate: Option<PathBuf>,
+    rounds: usize,
+    seconds: f64,
+    /// Requests per second of the latency measurement.
+    rate: u32,
+    /// Cases to run; all where empty.
+    only: Vec<String>,
+    results: PathBuf,
+}
+
+impl Options {
+    fn from_environment() -> Result<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let number = |name: &str, default: f64| match variable(name) {
+            Some(text) => text.parse::<f64>().map_err(|error| format!("{name}={text}: {error}")),
+            None => Ok(default),
+        };
+        let path = |name: &str, default: &str| {
+            PathBuf::from(variable(name).unwrap_or_else(|| default.to_owned()))
+        };
+        let envoy = match variable("ENVOY") {
+            Some(path) => path.into(),
+            None => envoy::newest()?,
+        };
+        let modules = "target/wasm32-wasip1/release";
+        Ok(Self {
+            envoy,
+            module: path("BENCH_MODULE", "dist/route_metrics.wasm"),
+            empty: path("BENCH_EMPTY", &format!("{modules}/bench_empty_sdk.wasm")),
+            straightforward: path(
+                "BENCH_STRAIGHTFORWARD",
+                &format!("{modules}/bench_straightforward.wasm"),
+            ),
+            candidate: variable("BENCH_CANDIDATE").map(PathBuf::from),
+            rounds: (number("BENCH_ROUNDS", 7.0)?.max(1.0)) as usize,
+            seconds: number("BENCH_SECONDS", 2.0)?.max(0.2),
+            rate: number("BENCH_RATE", 2000.0)?.max(100.0) as u32,
+            only: variable("BENCH_ONLY")
+                .map(|text| text.split(',').map(|part| part.trim().to_owned()).collect())
+                .unwrap_or_default(),
+            results: path("BENCH_RESULTS", "tests/bench/results"),
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let options = Options::from_environment()?;
+    let cores = std::thread::available_parallelism()?.get();
+    if cores < 2 {
+        return Err("two cores are needed: one for Envoy, one for the load".into());
+    }
+    let version = envoy::version(&options.envoy)?;
+    let cases: Vec<Case> = cases::all(&options)
+        .into_iter()
+        .filter(|case| options.only.is_empty() || options.only.iter().any(|id| id == case.id))
+        .collect();
+    if cases.is_empty() {
+        return Err("BENCH_ONLY names no case".into());
+    }
+    let directory = tempfile::tempdir()?;
+    let mut running = Vec::new();
+    for case in &cases {
+        match Envoy::start(&options.envoy, case, directory.path()) {
+            Ok(envoy) => running.push(envoy),
+            // Envoys before 1.37 do not know `envoy.access_loggers.stats`.
+            Err(error) if case.optional => {
+                eprintln!("bench: without the case \"{}\": {error}", case.title);
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // What a case has to learn, define and compile is done before the first round.
+    for envoy in &running {
+        load::full(envoy, Duration::from_secs_f64(options.seconds.min(2.0)))?;
+    }
+    let mut rounds = Vec::new();
+    for round in 0..options.rounds {
+        let mut measured = vec![Round::default(); running.len()];
+        for step in 0..running.len() {
+            // Every other round goes the other way, so that a drift cancels out.
+            let index = if round % 2 == 0 { step } else { running.len() - 1 - step };
+            let Some(envoy) = running.get(index) else { continue };
+            let before = envoy.worker_cpu()?;
+            let requests = load::full(envoy, Duration::from_secs_f64(options.seconds))?;
+            let cpu = envoy.worker_cpu()?.saturating_sub(before);
+            let latency = load::at_rate(
+                envoy,
+                options.rate,
+                Duration::from_secs_f64(options.seconds),
+                directory.path(),
+            )?;
+            if let Some(slot) = measured.get_mut(index) {
+                slot.cpu_us = cpu.as_secs_f64() * 1e6 / requests as f64;
+                slot.requests = requests;
+                (slot.p50_us, slot.p99_us) = latency;
+                slot.rss_kb = envoy.resident_kb()?;
+            }
+        }
+        eprintln!("bench: round {} of {}", round + 1, options.rounds);
+        rounds.push(measured);
+    }
+    let cases = running.iter().map(|envoy| envoy.case.clone()).collect();
+    let results = Results { version, rate: options.rate, seconds: options.seconds, cases, rounds };
+    let table = results.markdown();
+    println!("{table}");
+    std::fs::create_dir_all(&options.results)?;
+    std::fs::write(options.results.join("cost.md"), &table)?;
+    std::fs::write(options.results.join("cost.svg"), results.svg())?;
+    eprintln!("bench: written to {}", options.results.display());
+    Ok(())
+}

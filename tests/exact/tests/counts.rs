@@ -1,0 +1,159 @@
+//! What a request costs, exactly: the table in `counts.md` is what the module does, no more and no
+//! less. It does not depend on the machine. A module that does more fails; one that does less
+//! asks for a new table, which `UPDATE_COUNTS=1` writes.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use route_metrics_exact::{Counts, Guest, ROOT, World};
+
+/// Requests before the first that is counted: series are defined, tables have grown.
+const WARM: u32 = 2_000;
+/// Requests over which instructions are averaged.
+const COUNTED: u32 = 1_000;
+/// Instructions may grow by this share before the test fails, so that a change of the compiler's
+/// mind is no failure.
+const TOLERANCE: f64 = 0.05;
+
+struct Case {
+    name: &'static str,
+    configuration: &'static str,
+    path: fn(u32) -> String,
+    /// Host calls that one request may make.
+    most_calls: u64,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "recorded, template",
+        configuration: r#"{"endpoint": {"templates": ["/users/{id}"]}}"#,
+        path: |index| format!("/users/{}", 1000 + index % 9000),
+        most_calls: 12,
+    },
+    Case {
+        name: "recorded, 1,000 templates",
+        configuration: "templates",
+        path: |index| format!("/api/v1/resource{}/{}/items", index % 1000, index),
+        most_calls: 12,
+    },
+    Case {
+        name: "recorded, inferred, one path",
+        configuration: "{}",
+        path: |_| "/api/v1/users/4711/orders/12".to_owned(),
+        most_calls: 12,
+    },
+    Case {
+        name: "recorded, inferred, distinct paths",
+        configuration: "{}",
+        path: |index| format!("/api/v1/users/{}/orders/{}", 10_000 + index * 7, index % 977),
+        most_calls: 12,
+    },
+    Case {
+        name: "excluded",
+        configuration: r#"{"endpoint": {"exclude": ["/healthz"]}}"#,
+        path: |_| "/healthz".to_owned(),
+        most_calls: 12,
+    },
+    Case {
+        name: "sampled out",
+        configuration: r#"{"sampling": {"rate": 0.000000001}}"#,
+        path: |_| "/api/v1/users/4711/orders/12".to_owned(),
+        most_calls: 1,
+    },
+    Case {
+        name: "disabled",
+        configuration: r#"{"enabled": false}"#,
+        path: |_| "/api/v1/users/4711/orders/12".to_owned(),
+        most_calls: 0,
+    },
+];
+
+impl Case {
+    fn configuration(&self) -> String {
+        if self.configuration != "templates" {
+            return self.configuration.to_owned();
+        }
+        let templates: Vec<String> =
+            (0..1000).map(|index| format!(r#""/api/v1/resource{index}/{{id}}/items""#)).collect();
+        format!(
+            r#"{{"endpoint": {{"templates": [{}]}}, "limits": {{"max_values_per_label": 2000}}}}"#,
+            templates.join(",")
+        )
+    }
+
+    /// What one request does, and the instructions that it takes on average.
+    fn count(&self) -> Counts {
+        let mut guest = Guest::start(World::get("/"));
+        let configured = guest.configure(ROOT, &self.configuration()).expect("it does not trap");
+        assert!(configured, "{}: {:?}", self.name, guest.world().log);
+        let mut each = None;
+        for index in 0..WARM {
+            guest.world().set_path(&(self.path)(index));
+            guest.request(ROOT).expect("it does not trap");
+        }
+        guest.look();
+        let mut instructions = 0;
+        for index in 0..COUNTED {
+            guest.world().set_path(&(self.path)(WARM + index));
+            guest.request(ROOT).expect("it does not trap");
+            let mut counts = guest.look();
+            instructions += std::mem::take(&mut counts.instructions);
+            let first = each.get_or_insert_with(|| counts.clone());
+            assert_eq!(*first, counts, "{}: requests differ in the steady state", self.name);
+        }
+        let mut counts = each.unwrap_or_default();
+        counts.instructions = instructions / u64::from(COUNTED);
+        counts
+    }
+}
+
+fn table(rows: &[(&str, Counts)]) -> String {
+    let mut text = String::from(
+        "| a request that is | host calls | of which hand over bytes | calls of the module | instructions |\n\
+         |---|--:|--:|--:|--:|\n",
+    );
+    for (name, counts) in rows {
+        let calls: u64 = counts.host_calls.values().sum();
+        let Counts { allocations, callbacks, instructions, .. } = counts;
+        writeln!(text, "| {name} | {calls} | {allocations} | {callbacks} | {instructions} |")
+            .expect("writing to a string");
+    }
+    text
+}
+
+/// The numbers of a row of the table.
+fn numbers(row: &str) -> Vec<u64> {
+    row.split('|').filter_map(|cell| cell.trim().parse().ok()).collect()
+}
+
+#[test]
+fn a_request_does_what_the_table_says() {
+    let rows: Vec<(&str, Counts)> = CASES.iter().map(|case| (case.name, case.count())).collect();
+    for (case, (name, counts)) in CASES.iter().zip(&rows) {
+        let calls: u64 = counts.host_calls.values().sum();
+        assert!(calls <= case.most_calls, "{name}: {calls} host calls: {:?}", counts.host_calls);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("counts.md");
+    let now = table(&rows);
+    if std::env::var_os("UPDATE_COUNTS").is_some() {
+        std::fs::write(&path, &now).expect("the table can be written");
+        for (name, counts) in &rows {
+            println!("{name}: {:?}", counts.host_calls);
+        }
+        return;
+    }
+    let before = std::fs::read_to_string(&path).expect("the table is there");
+    assert_eq!(before.lines().count(), now.lines().count(), "another table:\n{now}");
+    for (before, now) in before.lines().zip(now.lines()) {
+        let (then, now_numbers) = (numbers(before), numbers(now));
+        let [calls @ .., instructions] = then.as_slice() else { continue };
+        let [now_calls @ .., now_instructions] = now_numbers.as_slice() else { continue };
+        assert_eq!(calls, now_calls, "was {before}\nis  {now}\nUPDATE_COUNTS=1 if this is wanted");
+        let change = *now_instructions as f64 / *instructions as f64 - 1.0;
+        assert!(
+            change.abs() <= TOLERANCE,
+            "instructions changed by {:+.1} %:\nwas {before}\nis  {now}\nUPDATE_COUNTS=1 if this is wanted",
+            change * 100.0
+        );
+    }
+}
