@@ -16,12 +16,17 @@ use std::hash::BuildHasher;
 
 use crate::filter::{Action, Filter};
 use crate::host::{HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
+use crate::pairs;
 
 /// How often the host is asked to call back for flushing, in milliseconds.
 const TICK_MS: u32 = 1000;
+/// As above, where events may be posted: how long a post may wait if Envoy does not show its body
+/// (see `Filter::tick`).
+const POST_TICK_MS: u32 = 100;
 
 const STATUS_OK: u32 = 0;
 const STATUS_CAS_MISMATCH: u32 = 8;
+const STREAM_REQUEST: u32 = 0;
 const BUFFER_REQUEST_BODY: u32 = 0;
 const BUFFER_PLUGIN_CONFIGURATION: u32 = 7;
 /// No gRPC status: Envoy makes one from the response code where the request is a gRPC call.
@@ -48,6 +53,9 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -198,6 +206,41 @@ impl Host for Envoy {
         status == STATUS_OK
     }
 
+    /// The host gives only the first line of a header that is asked for by name, so where there is
+    /// one, all headers are read.
+    fn response_header_lines(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        if !self.header(HeaderMap::Response, name, out) {
+            return false;
+        }
+        let (mut data, mut size) = (std::ptr::null_mut(), 0);
+        let mut all = Vec::new();
+        // SAFETY: the pointers are valid for the call.
+        let status =
+            unsafe { proxy_get_header_map_pairs(HeaderMap::Response as u32, &mut data, &mut size) };
+        take(data, size, &mut all);
+        if status == STATUS_OK {
+            out.truncate(start);
+            pairs::values(&all, name.as_bytes(), |value| {
+                if out.len() > start {
+                    out.push(b',');
+                }
+                out.extend_from_slice(value);
+            });
+        }
+        true
+    }
+
+    fn continue_request(&self, root: u32, stream: u32) {
+        // SAFETY: no pointers.
+        unsafe {
+            if proxy_set_effective_context(stream) == STATUS_OK {
+                proxy_continue_stream(STREAM_REQUEST);
+                proxy_set_effective_context(root);
+            }
+        }
+    }
+
     fn remove_response_header(&self, name: &str) {
         // SAFETY: the pointers are valid for the call.
         unsafe {
@@ -215,7 +258,7 @@ impl Host for Envoy {
     }
 
     fn send_response(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
-        let headers = pairs(headers);
+        let headers = pairs::encode(headers);
         // SAFETY: the pointers are valid for the call.
         unsafe {
             proxy_send_local_response(
@@ -240,24 +283,6 @@ impl Host for Envoy {
         // SAFETY: the pointers are valid for the call.
         unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
     }
-}
-
-/// Headers in the form of the ABI: their number, the lengths of all names and values, and these
-/// themselves, each with a NUL behind it (proxy-wasm-cpp-host, `include/proxy-wasm/pairs_util.h`).
-fn pairs(headers: &[(&str, &str)]) -> Vec<u8> {
-    // Wasm memory has at most 2³² bytes.
-    #[expect(clippy::cast_possible_truncation, reason = "a length in 32-bit memory")]
-    let length = |size: usize| (size as u32).to_le_bytes();
-    let mut bytes = length(headers.len()).to_vec();
-    for (name, value) in headers {
-        bytes.extend(length(name.len()));
-        bytes.extend(length(value.len()));
-    }
-    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.push(0);
-    }
-    bytes
 }
 
 /// Runs `work` on this VM's filter. The host calls one callback at a time; should it ever call
@@ -303,8 +328,9 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     }
     let accepted = filter(|filter| filter.configure(root, &bytes, |name| std::env::var(name).ok()));
     if accepted == Some(true) {
+        let waits = filter(|filter| filter.waits_for_posts(root)) == Some(true);
         // SAFETY: no pointers.
-        unsafe { proxy_set_tick_period_milliseconds(TICK_MS) };
+        unsafe { proxy_set_tick_period_milliseconds(if waits { POST_TICK_MS } else { TICK_MS }) };
     }
     u32::from(accepted == Some(true))
 }

@@ -1,8 +1,8 @@
 //! A host in memory: it keeps what is recorded, and answers as it was told to.
 //!
-//! The command replays logs on it, and the tests of the core run on it. Several recorders can
-//! share their data, like the workers of one Envoy ([`Recorder::worker`]); then they share their
-//! metrics, too, as Envoy's stats are those of the whole process.
+//! The tests of the core run on it, and the preview keeps its shared data in it. Several recorders
+//! can share their data, like the workers of one Envoy ([`Recorder::worker`]); then they share
+//! their metrics, too, as Envoy's stats are those of the whole process.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -38,6 +38,7 @@ pub struct Recorder {
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     body: RefCell<Vec<u8>>,
     responses: RefCell<Vec<Response>>,
+    continued: RefCell<Vec<u32>>,
     log: RefCell<Vec<(LogLevel, String)>>,
     reads: Cell<u64>,
 }
@@ -82,6 +83,11 @@ impl Recorder {
     /// The answers that were given since the request was shown.
     pub fn responses(&self) -> Vec<Response> {
         self.responses.borrow().clone()
+    }
+
+    /// The requests that were let go on, in order.
+    pub fn continued(&self) -> Vec<u32> {
+        self.continued.borrow().clone()
     }
 
     /// Whether a header is there.
@@ -211,6 +217,10 @@ impl Host for Recorder {
         let Some(value) = properties.get(&property) else { return false };
         out.extend_from_slice(value);
         true
+    }
+
+    fn continue_request(&self, _root: u32, stream: u32) {
+        self.continued.borrow_mut().push(stream);
     }
 
     fn remove_response_header(&self, name: &str) {

@@ -1,3 +1,4 @@
+use crate::test;
 use proptest::prelude::*;
 
 use super::super::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
