@@ -1,6 +1,13 @@
 //! What is said of configurations that are refused: every mistake by its JSON path, with what was
 //! found and what is allowed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 use route_metrics::config::{self, Capacity};
 
 /// Each configuration, and all that is said of it.
