@@ -76,7 +76,7 @@ traits! {
     SeenKnown4 = 4, "some known words were seen once here";
     SeenKnown8 = 2, "many known words were seen once here";
     SeenKnown12 = 6, "very many known words were seen once here";
-    SeenKnownRepeated1 = 12, "a known word comes again here";
+    SeenKnownRepeated1 = 13, "a known word comes again here";
     SeenKnownRepeated2 = 18, "known words come again here";
     SeenKnownRepeated4 = 28, "some known words come again here";
     SeenKnownRepeated8 = 36, "many known words come again here";
@@ -86,11 +86,11 @@ traits! {
     SeenUnknown8 = -26, "many unknown words were seen once here";
     SeenUnknown12 = -24, "very many unknown words were seen once here";
     SeenRepeated1 = 8, "unknown words come again here";
-    SeenRepeated3 = 10, "some unknown words come again here";
-    SeenRepeated6 = 8, "many unknown words come again here";
+    SeenRepeated3 = 2, "some unknown words come again here";
+    SeenRepeated6 = 3, "many unknown words come again here";
     SeenRepeated12 = -6, "very many unknown words come again here";
-    MostlyKnown = 0, "most words here come again";
-    MostlyUnknown = 4, "most words here come once";
+    MostlyKnown = -10, "most words here come again";
+    MostlyUnknown = 5, "most words here come once";
     SeenIdentifier = -2, "identifiers were seen here";
     SameShape = -12, "values of this shape were seen here";
     NoWordShape = 20, "values here do not look like words";
@@ -106,9 +106,9 @@ traits! {
     LikeRepeated = -44, "what follows often follows the values here";
     UnlikeTheOthers = -6, "what follows does not follow the values here";
     Repeated = 12, "it comes again and again";
-    RepeatedLikeAll = 50, "it comes again and again, as all words here";
+    RepeatedLikeAll = 11, "it comes again and again, as all words here";
     CollapsedKnown = -40, "this place holds values, the word is known";
-    CollapsedUnknown = -24, "this place holds values, the word is unknown";
+    CollapsedUnknown = -35, "this place holds values, the word is unknown";
     // When a place holds values.
     CollapseAt = -60, "the sum below which it does";
     CollapsePerKnown = 20, "for each known word seen once";

@@ -1,8 +1,8 @@
+use crate::test;
 use serde_json::{Value, json};
 
 use crate::config::{Capacity, load};
 use crate::plan::Plan;
-use crate::test;
 
 /// The plan of a configuration, or its mistakes.
 fn loaded(config: &Value) -> Result<Plan, Vec<String>> {
