@@ -149,11 +149,7 @@ impl Host for ReplayHost {
         false
     }
 
-    fn continue_request(&self, _root: u32, _stream: u32) {}
-
     fn send_response(&self, _status: u16, _headers: &[(&str, &str)], _body: &[u8]) {}
-
-    fn continue_request(&self, _root: u32, _stream: u32) {}
 
     fn set_filter_state(&self, _name: &str, _value: &[u8]) {}
 
