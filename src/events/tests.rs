@@ -1,4 +1,3 @@
-use crate::test;
 use proptest::prelude::*;
 
 use super::*;

@@ -1,4 +1,3 @@
-use crate::test;
 use serde_json::{Value, json};
 
 use crate::config::{Capacity, load};
