@@ -3,6 +3,7 @@
 mod attacks;
 mod posting;
 mod reporting;
+mod saas;
 #[allow(dead_code, reason = "shared with the tests of the filter, which use all of it")]
 #[path = "../filter/support.rs"]
 mod support;
