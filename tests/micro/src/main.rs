@@ -5,6 +5,7 @@
 //! as Wasm (`wasm32-wasip1`, by `run-wasm.mjs`). An argument picks the cases whose names hold it, for profilers.
 
 mod alloc;
+mod inference;
 mod traffic;
 
 use std::hint::black_box;
@@ -127,4 +128,6 @@ fn main() {
             case.endpoints.heap_bytes() / 1000,
         );
     }
+    println!();
+    inference::run();
 }
