@@ -78,6 +78,7 @@ impl Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
     use proptest::prelude::*;
 
     #[test]

@@ -44,6 +44,7 @@ pub fn values<'a>(bytes: &'a [u8], name: &[u8], mut value: impl FnMut(&'a [u8]))
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
     use proptest::prelude::*;
 
     #[test]

@@ -398,6 +398,7 @@ fn amount(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
     use proptest::prelude::*;
 
     fn rule() -> Rule {

@@ -140,7 +140,9 @@ impl Host for ReplayHost {
         !text.is_empty()
     }
 
-    // A log is of requests that are over: there is nothing to take away or to answer.
+    // A log is of requests that are over: there is nothing to take away, to answer or to go on.
+    fn continue_request(&self, _root: u32, _stream: u32) {}
+
     fn remove_response_header(&self, _name: &str) {}
 
     fn request_body(&self, _max: usize, _out: &mut Vec<u8>) -> bool {

@@ -99,17 +99,17 @@ impl Families {
             request_size: only("http_request_size_bytes"),
             exceptions: only("http_exceptions_total"),
             detailed: only("http_requests_detailed_total"),
-            custom: custom(config, &prefix),
+            custom: custom(config),
             prefix,
         }
     }
 }
 
-fn custom(config: &Config, prefix: &str) -> Vec<CustomFamily> {
+fn custom(config: &Config) -> Vec<CustomFamily> {
     let metrics = config.custom_metrics.iter().filter(|_| config.enabled);
     metrics
         .map(|metric| CustomFamily {
-            name: format!("{prefix}{}", metric.name),
+            name: metric.name.clone(),
             kind: metric.r#type,
             labels: metric.labels.iter().flatten().map(|(name, _)| name.clone()).collect(),
         })

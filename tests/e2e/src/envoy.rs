@@ -120,10 +120,7 @@ pub struct Envoy {
 
 impl Envoy {
     fn start(setup: &Setup) -> Result<Self, DidNotStart> {
-        let directory = tempfile::Builder::new()
-            .prefix("route-metrics-e2e-")
-            .tempdir()
-            .expect("a temporary directory");
+        let directory = crate::temporary_directory("envoy-");
         let path = directory.path().to_owned();
         let configuration = path.join("envoy.yaml");
         write_atomically(&configuration, &setup.configuration(&path));

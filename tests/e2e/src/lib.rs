@@ -32,6 +32,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use tempfile::TempDir;
+
 pub use config::{Form, Plugin, Setup, Stats};
 pub use envoy::{Binary, Envoy};
 pub use http::{NoResponse, Request, Response};
@@ -62,5 +64,13 @@ pub fn command(arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    root.canonicalize().expect("the sources are where they were built")
+}
+
+/// A new directory under `target/e2e`, removed with the value.
+pub(crate) fn temporary_directory(prefix: &str) -> TempDir {
+    let parent = repository().join("target/e2e");
+    std::fs::create_dir_all(&parent).expect("target/ is writable");
+    tempfile::Builder::new().prefix(prefix).tempdir_in(parent).expect("target/ is writable")
 }

@@ -27,7 +27,7 @@ impl Prometheus {
     /// Starts a server that scrapes `/stats/prometheus` of an admin address each second.
     #[track_caller]
     pub fn scraping(admin: SocketAddr) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = crate::temporary_directory("prometheus-");
         let configuration = directory.path().join("prometheus.yml");
         let scrape = json!({"scrape_configs": [{
             "job_name": "envoy",

@@ -138,19 +138,20 @@ fn reads(linker: &mut Linker<World>) -> Result<(), Error> {
         Ok(OK)
     });
     env!(linker, "proxy_set_tick_period_milliseconds", |_call, _period: u32| { Ok(OK) });
-    env!(
-        linker,
-        "proxy_get_buffer_bytes",
-        |call, buffer: u32, start: u32, max: u32, data: u32, size: u32| {
-            let bytes = match buffer {
-                7 => call.0.data().configuration.clone(),
-                _ => return Ok(NOT_FOUND),
-            };
-            let rest = bytes.get(start as usize..).ok_or(BAD_ARGUMENT)?;
-            let part = rest.get(..max as usize).unwrap_or(rest);
-            call.give(part, data, size)
-        }
-    );
+    env!(linker, "proxy_get_buffer_bytes", |call,
+                                            buffer: u32,
+                                            start: u32,
+                                            max: u32,
+                                            data: u32,
+                                            size: u32| {
+        let bytes = match buffer {
+            7 => call.0.data().configuration.clone(),
+            _ => return Ok(NOT_FOUND),
+        };
+        let rest = bytes.get(start as usize..).ok_or(BAD_ARGUMENT)?;
+        let part = rest.get(..max as usize).unwrap_or(rest);
+        call.give(part, data, size)
+    });
     env!(
         linker,
         "proxy_get_header_map_value",
@@ -165,52 +166,54 @@ fn reads(linker: &mut Linker<World>) -> Result<(), Error> {
         let value = call.0.data().properties.get(&path).cloned().ok_or(NOT_FOUND)?;
         call.give(&value, data, size)
     });
-    env!(
-        linker,
-        "proxy_set_property",
-        |call, path: u32, path_size: u32, value: u32, value_size: u32| {
-            let mut key = b"wasm.".to_vec();
-            key.extend(call.bytes(path, path_size)?);
-            let value = call.bytes(value, value_size)?;
-            call.0.data_mut().properties.insert(key, value);
-            Ok(OK)
-        }
-    );
+    env!(linker, "proxy_set_property", |call,
+                                        path: u32,
+                                        path_size: u32,
+                                        value: u32,
+                                        value_size: u32| {
+        let mut key = b"wasm.".to_vec();
+        key.extend(call.bytes(path, path_size)?);
+        let value = call.bytes(value, value_size)?;
+        call.0.data_mut().properties.insert(key, value);
+        Ok(OK)
+    });
     Ok(())
 }
 
 fn shared_data(linker: &mut Linker<World>) -> Result<(), Error> {
-    env!(
-        linker,
-        "proxy_get_shared_data",
-        |call, key: u32, key_size: u32, data: u32, size: u32, cas: u32| {
-            let key = call.bytes(key, key_size)?;
-            let (value, number) = call.0.data().shared.get(&key).cloned().ok_or(NOT_FOUND)?;
-            call.give(&value, data, size)?;
-            call.write_u32(cas, number)
-        }
-    );
-    env!(
-        linker,
-        "proxy_set_shared_data",
-        |call, key: u32, key_size: u32, value: u32, value_size: u32, cas: u32| {
-            let key = call.bytes(key, key_size)?;
-            let value = call.bytes(value, value_size)?;
-            let entry = call.0.data_mut().shared.entry(key);
-            match entry {
-                std::collections::btree_map::Entry::Occupied(entry)
-                    if cas != 0 && entry.get().1 != cas =>
-                {
-                    Ok(CAS_MISMATCH)
-                }
-                entry => {
-                    let slot = entry.or_default();
-                    *slot = (value, slot.1 + 1);
-                    Ok(OK)
-                }
+    env!(linker, "proxy_get_shared_data", |call,
+                                           key: u32,
+                                           key_size: u32,
+                                           data: u32,
+                                           size: u32,
+                                           cas: u32| {
+        let key = call.bytes(key, key_size)?;
+        let (value, number) = call.0.data().shared.get(&key).cloned().ok_or(NOT_FOUND)?;
+        call.give(&value, data, size)?;
+        call.write_u32(cas, number)
+    });
+    env!(linker, "proxy_set_shared_data", |call,
+                                           key: u32,
+                                           key_size: u32,
+                                           value: u32,
+                                           value_size: u32,
+                                           cas: u32| {
+        let key = call.bytes(key, key_size)?;
+        let value = call.bytes(value, value_size)?;
+        let entry = call.0.data_mut().shared.entry(key);
+        match entry {
+            std::collections::btree_map::Entry::Occupied(entry)
+                if cas != 0 && entry.get().1 != cas =>
+            {
+                Ok(CAS_MISMATCH)
+            }
+            entry => {
+                let slot = entry.or_default();
+                *slot = (value, slot.1 + 1);
+                Ok(OK)
             }
         }
-    );
+    });
     Ok(())
 }
 
@@ -234,7 +237,8 @@ fn wasi(linker: &mut Linker<World>) -> Result<(), Error> {
             let bytes: Vec<u8> = (0..size)
                 .map(|_| {
                     let random = &mut caller.data_mut().random;
-                    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+                    *random =
+                        random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
                     random.to_le_bytes()[6]
                 })
                 .collect();
@@ -252,9 +256,13 @@ fn wasi(linker: &mut Linker<World>) -> Result<(), Error> {
                 .unwrap_or_else(|status| status)
         },
     )?;
-    linker.func_wrap(SPACE, "environ_get", |mut caller: Caller<'_, World>, _: u32, _: u32| -> u32 {
-        *caller.data_mut().calls.entry("environ_get").or_default() += 1;
-        OK
-    })?;
+    linker.func_wrap(
+        SPACE,
+        "environ_get",
+        |mut caller: Caller<'_, World>, _: u32, _: u32| -> u32 {
+            *caller.data_mut().calls.entry("environ_get").or_default() += 1;
+            OK
+        },
+    )?;
     Ok(())
 }

@@ -75,9 +75,10 @@ impl World {
     /// The sum of all metrics of this family.
     pub fn sum(&self, family: &str) -> i64 {
         let of = |metric: &&Metric| {
-            metric.name.strip_prefix(family.as_bytes()).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with(b".")
-            })
+            metric
+                .name
+                .strip_prefix(family.as_bytes())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
         };
         self.metrics.iter().filter(of).map(|metric| metric.value).sum()
     }

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use route_metrics_e2e::http1::{self, Connection};
 use route_metrics_e2e::wait::eventually_equal;
-use route_metrics_e2e::{Binary, Envoy, Request, Setup, Upstream, http1};
+use route_metrics_e2e::{Answer, Binary, Envoy, Request, Setup, Upstream};
 use serde_json::{Value, json};
 
 use crate::support::{REQUEST, expect_decisions, expect_table, table};
@@ -85,6 +86,25 @@ fn updates_under_load_lose_nothing() {
     eventually_equal("open requests", Some(0.0), || {
         envoy.scrape().value("http_requests_active", &[])
     });
+}
+
+/// An update drains the old listener, which ends what is still open there.
+#[test]
+fn a_request_that_an_update_cuts_off_is_counted_once_and_leaves_the_gauge() {
+    let upstream = Upstream::start();
+    let setup = Setup::new(upstream.address()).dynamic();
+    let mut envoy = setup.clone().filter(templates(&["/users/{id}"])).start();
+    let active = |envoy: &Envoy| envoy.scrape().value("http_requests_active", &[]);
+    let mut client = Connection::open(envoy.address()).unwrap();
+    client.send(&Request::get("/users/1").answer(&Answer::new().hold()).to_http1()).unwrap();
+    eventually_equal("held requests", 1, || upstream.held());
+    eventually_equal("open requests", Some(1.0), || active(&envoy));
+    assert!(envoy.update(&setup.clone().filter(templates(&["/users/{id}", "/orders/{id}"]))));
+    assert!(client.wait_closed());
+    upstream.release();
+    eventually_equal("open requests", Some(0.0), || active(&envoy));
+    expect_decisions(&envoy, 1, 0, 0);
+    assert_eq!(envoy.scrape().sum_where("http_requests_total", &[("status", "0")]), 1.0);
 }
 
 #[test]
