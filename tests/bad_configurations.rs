@@ -1,6 +1,8 @@
 //! What is said of configurations that are refused: every mistake by its JSON path, with what was
 //! found and what is allowed.
 
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use route_metrics::config::{self, Capacity};
 
 /// Each configuration, and all that is said of it.

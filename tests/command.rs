@@ -1,5 +1,7 @@
 //! The command as its users see it: what it prints where, and how it exits.
 
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

@@ -1,6 +1,8 @@
 //! The files in `envoy/` and `docs/` that the command prints are what it prints. `make generate`
 //! prints them again.
 
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,6 +1,8 @@
 //! The tests of the core run as Wasm, too. `#[test]` is the built-in attribute there unless a module
 //! says otherwise, and a test that is not found is not missed.
 
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 /// Files that are part of the command alone, by the modules that the crate's root declares so.
