@@ -1,7 +1,12 @@
 //! What is said of configurations that are refused: every mistake by its JSON path, with what was
 //! found and what is allowed.
 
-#![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use route_metrics::config::{self, Capacity};
 

@@ -1,7 +1,12 @@
 //! What the README shows is true: configurations are accepted, commands and targets exist, links lead
 //! somewhere, and samples have the form of a scrape.
 
-#![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -45,7 +50,8 @@ fn words() -> Vec<String> {
     let text = text.concat();
     text.split('`')
         .enumerate()
-        .filter_map(|(index, word)| (index % 2 == 1).then(|| word.replace('\n', " ")))
+        .filter(|(index, _)| index % 2 == 1)
+        .map(|(_, word)| word.replace('\n', " "))
         .collect()
 }
 

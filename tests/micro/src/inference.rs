@@ -123,7 +123,7 @@ fn attack() {
     let mut inference = Inference::new(InferenceMode::Adaptive);
     let mut out = Vec::with_capacity(8192);
     let batch = 1000;
-    let mut paths = vec![Vec::with_capacity(256); batch];
+    let mut paths = (0..batch).map(|_| Vec::with_capacity(256)).collect::<Vec<_>>();
     let mut told = 0;
     let mut most = 0;
     for part in 1..=PARTS {

@@ -53,7 +53,7 @@ pub struct Printed {
     pub metrics: SocketAddr,
     pub configuration: String,
     _program: Program,
-    pub directory: TempDir,
+    _directory: TempDir,
 }
 
 impl Printed {
@@ -81,7 +81,7 @@ impl Printed {
             _ => Err(program.log()),
         });
         let configuration = String::from_utf8(printed).unwrap();
-        Self { traffic, metrics, configuration, _program: program, directory }
+        Self { traffic, metrics, configuration, _program: program, _directory: directory }
     }
 }
 
