@@ -62,7 +62,7 @@ include envoy/stack.mk
 test: test-native test-wasm test-e2e ## run all tests
 
 .PHONY: test-native
-test-native: stack-tools ## run the unit and property tests
+test-native: build stack-tools ## run the unit and property tests
 	@tests/setup.sh rust prometheus
 	cargo test --workspace --exclude route-metrics-e2e --no-fail-fast
 

@@ -74,7 +74,8 @@ fn shape(token: &Token<'_>, when: &mut impl FnMut(bool, Trait)) {
     when(sketch.camel, Trait::Camel);
     when(sketch.capital && !sketch.upper, Trait::Capital);
     when(sketch.upper, Trait::Upper);
-    when(sketch.digits > 0, Trait::Digits);
+    // A known word with one digit behind it is a version of what it names: `oauth2`.
+    when(sketch.digits > 1 || (sketch.digits > 0 && !token.all_known()), Trait::Digits);
     when(sketch.snake, Trait::Snake);
     when(sketch.kebab, Trait::Kebab);
     when(sketch.dotted, Trait::Dotted);

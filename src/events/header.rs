@@ -1,6 +1,8 @@
 //! Events in a response header: a list of tokens with parameters (RFC 9651, 3.1).
 //!
-//!     app_cache_operations_total;operation=get;hit=?1, app_task_seconds;task=mail;value=1.25
+//! ```text
+//! app_cache_operations_total;operation=get;hit=?1, app_task_seconds;task=mail;value=1.25
+//! ```
 //!
 //! The token is the metric, the parameter `value` its value, every other parameter a label. As the
 //! RFC demands, one syntax error makes the whole field void; in a field that can be read, each

@@ -1,6 +1,8 @@
 //! Events that are posted: a JSON array, and what it is answered with.
 //!
-//!     [{"metric": "app_celery_tasks_total", "labels": {"task": "mail"}, "value": 1}]
+//! ```json
+//! [{"metric": "app_celery_tasks_total", "labels": {"task": "mail"}, "value": 1}]
+//! ```
 
 use std::borrow::Cow;
 

@@ -1,3 +1,4 @@
+use crate::test;
 use proptest::prelude::*;
 
 use super::*;

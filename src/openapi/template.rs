@@ -208,7 +208,7 @@ fn split_segments(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
 fn write_segment(segment: &[Piece], last: bool, changes: &mut Vec<String>) -> String {
     match segment {
         [Piece::Rest(name)] if last => return format!("{{*{name}}}"),
-        [Piece::Text(text)] => match text.as_str() {
+        [Piece::Text(text)] => match text.split(';').next().unwrap_or_default() {
             "*" | "**" if last => return "{*rest}".to_owned(),
             "*" | "**" => return "{param}".to_owned(),
             text => {

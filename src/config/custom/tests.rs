@@ -1,3 +1,4 @@
+use crate::test;
 use serde_json::{Value, json};
 
 use crate::config::{Capacity, load};
