@@ -73,7 +73,7 @@ test-wasm: ## run the unit and property tests of the core as Wasm under Node
 
 .PHONY: test-e2e
 test-e2e: build envoys ## run the end-to-end tests in real Envoys
-	@tests/setup.sh prometheus
+	@tests/setup.sh prometheus django
 	cargo test --package route-metrics-e2e --no-fail-fast
 
 .PHONY: envoys

@@ -51,7 +51,14 @@ fi
 
 dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${ADDRESS:-127.0.0.1}" \
     --port "$ENVOY_PORT" --admin-port "$ADMIN_PORT" --metrics-port "$METRICS_PORT" \
+    --events-port "${EVENTS_PORT:=9903}" \
     --module "$PWD/dist/route_metrics.wasm" > "$state/envoy.yaml"
+# There is a listener for events where the plugin takes posts.
+events=()
+if grep -q '^  - name: events$' "$state/envoy.yaml"; then
+    free "$EVENTS_PORT" EVENTS_PORT
+    events=(--events "127.0.0.1:$EVENTS_PORT")
+fi
 "$ENVOY" --config-path "$state/envoy.yaml" --concurrency "${CONCURRENCY:-2}" --disable-hot-restart \
     --log-level warning &
 envoy=$!
@@ -61,7 +68,7 @@ if ! await "$ENVOY_PORT" "$envoy" || ! await "$METRICS_PORT" "$envoy"; then
     exit 1
 fi
 if [ -z "${UPSTREAM:-}" ]; then
-    dist/route-metrics-demo --listen "$upstream" --proxy "127.0.0.1:$ENVOY_PORT" &
+    dist/route-metrics-demo --listen "$upstream" --proxy "127.0.0.1:$ENVOY_PORT" "${events[@]}" &
     started+=("$!")
     await "$DEMO_PORT" "$!"
 fi

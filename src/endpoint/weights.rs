@@ -35,17 +35,17 @@ traits! {
     Partly = 2, "some of the words are known";
     PartlyLast = 18, "the last word is known";
     Unknown = -22, "an unknown word";
-    UnknownMany = -40, "several unknown words";
+    UnknownMany = -44, "several unknown words";
     Compound = 26, "known words written together";
     Camel = -6, "words joined by capitals";
     Capital = 8, "begins with a capital";
-    Upper = -68, "capitals only";
+    Upper = -72, "capitals only";
     Digits = -84, "has digits";
     Snake = 26, "words joined by `_`";
     Kebab = -8, "words joined by `-`";
     Dotted = -56, "has dots";
     FourWords = -16, "four words and more";
-    Sigil = 33, "begins with a sign, as `_search`";
+    Sigil = 37, "begins with a sign, as `_search`";
     PluralUnknown = 48, "an unknown plural";
     Vowelless = -5, "hardly a vowel";
     LongUnknown = 0, "an unknown word of ten letters and more";
@@ -74,11 +74,11 @@ traits! {
     SeenKnown1 = 0, "one known word was seen once here";
     SeenKnown2 = 0, "known words were seen once here";
     SeenKnown4 = 4, "some known words were seen once here";
-    SeenKnown8 = 2, "many known words were seen once here";
+    SeenKnown8 = 10, "many known words were seen once here";
     SeenKnown12 = 6, "very many known words were seen once here";
     SeenKnownRepeated1 = 13, "a known word comes again here";
     SeenKnownRepeated2 = 18, "known words come again here";
-    SeenKnownRepeated4 = 28, "some known words come again here";
+    SeenKnownRepeated4 = 32, "some known words come again here";
     SeenKnownRepeated8 = 36, "many known words come again here";
     SeenUnknown1 = 0, "one unknown word was seen once here";
     SeenUnknown2 = -4, "unknown words were seen once here";
@@ -88,7 +88,7 @@ traits! {
     SeenRepeated1 = 8, "unknown words come again here";
     SeenRepeated3 = 2, "some unknown words come again here";
     SeenRepeated6 = 3, "many unknown words come again here";
-    SeenRepeated12 = -6, "very many unknown words come again here";
+    SeenRepeated12 = 2, "very many unknown words come again here";
     MostlyKnown = -10, "most words here come again";
     MostlyUnknown = 5, "most words here come once";
     SeenIdentifier = -2, "identifiers were seen here";
@@ -97,13 +97,13 @@ traits! {
     OtherWordShape = 2, "values here look different";
     // What was seen elsewhere.
     ValueElsewhere1 = -14, "it is a value elsewhere";
-    ValueElsewhere2 = -30, "it is a value at some places";
+    ValueElsewhere2 = -26, "it is a value at some places";
     ValueElsewhere4 = -44, "it is a value at many places";
-    LiteralElsewhere1 = 36, "it is kept elsewhere";
-    LiteralElsewhere2 = 34, "it is kept at some places";
+    LiteralElsewhere1 = 44, "it is kept elsewhere";
+    LiteralElsewhere2 = 54, "it is kept at some places";
     // Whether it looks like one of the values there.
     LikeTheOthers = -24, "what follows also follows the values here";
-    LikeRepeated = -44, "what follows often follows the values here";
+    LikeRepeated = -36, "what follows often follows the values here";
     UnlikeTheOthers = -6, "what follows does not follow the values here";
     Repeated = 12, "it comes again and again";
     RepeatedLikeAll = 11, "it comes again and again, as all words here";
@@ -114,5 +114,5 @@ traits! {
     CollapsePerKnown = 20, "for each known word seen once";
     CollapsePerUnknown = -7, "for each unknown word seen once";
     CollapsePerKnownRepeated = 15, "for each known word that comes again";
-    CollapsePerRepeated = -7, "for each unknown word that comes again";
+    CollapsePerRepeated = -3, "for each unknown word that comes again";
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use super::metrics::quoted;
+use super::posts;
 use super::{MetricsAccess, StatsConfig, Tracing};
 use crate::config::VARIABLES;
 use crate::filter::HASH_KEY;
@@ -53,6 +54,8 @@ pub struct Complete<'a> {
     pub port: u16,
     /// The port for metrics alone.
     pub metrics_port: u16,
+    /// The port to which events are posted, on the loopback interface, where the plugin takes posts.
+    pub events_port: u16,
     /// The admin port, on the loopback interface.
     pub admin_port: u16,
     /// The path of the module.
@@ -68,7 +71,14 @@ impl Complete<'_> {
     pub fn yaml(&self) -> String {
         let Self { address, port, admin_port, .. } = self;
         let metrics = self.metrics_access.listener(self.address, self.metrics_port);
-        let listener = self.listener();
+        let public = posts::without_posts(self.plugin);
+        let plugin = String::from_utf8_lossy(self.plugin);
+        let listener =
+            self.listener(&self.http_filter(public.as_deref().unwrap_or(&plugin), false));
+        let events = match public {
+            Some(_) => posts::listener(self.events_port, &self.http_filter(&plugin, true)),
+            None => String::new(),
+        };
         let upstream = self.cluster();
         let stats = self.stats.yaml();
         format!(
@@ -92,7 +102,7 @@ static_resources:
     address:
       socket_address: {{ address: "{address}", port_value: {port} }}
 {listener}
-{metrics}
+{metrics}{events}
   clusters:
 {upstream}
   - name: admin
@@ -110,8 +120,7 @@ static_resources:
         )
     }
 
-    fn listener(&self) -> String {
-        let variables: Vec<&str> = VARIABLES.into_iter().chain([HASH_KEY]).collect();
+    fn listener(&self, plugin: &str) -> String {
         format!(
             r#"    filter_chains:
     - filters:
@@ -131,7 +140,24 @@ static_resources:
                 route: {{ cluster: upstream }}
           http_filters:
           # First, so that it sees requests as the client sent them, and what other filters answer.
-          - name: route_metrics
+{plugin}          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+"#,
+            tracing = self.tracing.map(Tracing::block).unwrap_or_default(),
+        )
+    }
+
+    /// The plugin's entry in `http_filters`; `posts` where it is to see the bodies of posts before
+    /// anything else happens.
+    fn http_filter(&self, plugin: &str, posts: bool) -> String {
+        let variables: Vec<&str> = VARIABLES.into_iter().chain([HASH_KEY]).collect();
+        let stop = match posts {
+            true => "                allow_on_headers_stop_iteration: true\n",
+            false => "",
+        };
+        format!(
+            r#"          - name: route_metrics
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
               config:
@@ -140,7 +166,7 @@ static_resources:
                 # it would wait for a second, and answer 503 on this worker until then.
                 failure_policy: FAIL_RELOAD
                 reload_config: {{ backoff: {{ base_interval: 0.01s }} }}
-                vm_config:
+{stop}                vm_config:
                   # Workers share label values and series under this name.
                   vm_id: route_metrics
                   runtime: envoy.wasm.runtime.v8
@@ -149,31 +175,11 @@ static_resources:
                       filename: {module}
                   environment_variables:
                     host_env_keys:
-{variables}{configuration}          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-"#,
-            tracing = self.tracing.map(Tracing::block).unwrap_or_default(),
+{variables}{configuration}"#,
             module = quoted(self.module),
             variables = indented(&variables.join("\n"), 20, "- "),
-            configuration = self.configuration(),
+            configuration = configuration(plugin.trim()),
         )
-    }
-
-    fn configuration(&self) -> String {
-        let text = String::from_utf8_lossy(self.plugin);
-        let text = text.trim();
-        if text.is_empty() {
-            return String::new();
-        }
-        let mut out = String::from(
-            r#"                configuration:
-                  "@type": type.googleapis.com/google.protobuf.StringValue
-                  value: |
-"#,
-        );
-        out.push_str(&indented(&ascii(text), 20, ""));
-        out
     }
 
     fn cluster(&self) -> String {
@@ -193,6 +199,20 @@ static_resources:
         }
         clusters
     }
+}
+
+fn configuration(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        r#"                configuration:
+                  "@type": type.googleapis.com/google.protobuf.StringValue
+                  value: |
+"#,
+    );
+    out.push_str(&indented(&ascii(text), 20, ""));
+    out
 }
 
 fn cluster(name: &str, upstream: &Upstream, protocol: &str) -> String {

@@ -4,6 +4,7 @@
 mod complete;
 mod find;
 mod metrics;
+mod posts;
 mod stats;
 mod tracing;
 

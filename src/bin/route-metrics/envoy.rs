@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Port that serves /stats/prometheus and nothing else
     #[arg(long, value_name = "PORT", default_value_t = 9902)]
     metrics_port: u16,
+    /// Port to which events are posted, on 127.0.0.1, where the plugin has `events.path`
+    #[arg(long, value_name = "PORT", default_value_t = 9903)]
+    events_port: u16,
     /// Port of Envoy's admin interface, on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     admin_port: u16,
@@ -130,6 +133,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         address: arguments.address,
         port: arguments.port,
         metrics_port: arguments.metrics_port,
+        events_port: arguments.events_port,
         admin_port: arguments.admin_port,
         module: &arguments.module,
         metrics_access: &metrics_access,

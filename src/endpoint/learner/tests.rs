@@ -177,13 +177,21 @@ fn what_is_learned_is_bounded() {
     }
     assert!(told <= MAX_LOG_BYTES + MAX_NEWS_BYTES, "{told}");
     assert!(inference.facts.as_ref().unwrap().size() < 40_000);
-    // Without anyone who takes the news it is bounded, too.
-    let mut alone = adaptive();
-    for number in 0..50_000_usize {
-        observe(&mut alone, &format!("/{}/{}", word(number), word(number / 7)));
+    // One that is alone goes on learning up to the same bound; one that shares waits to be heard.
+    for (shares, least, most) in
+        [(false, 16 * 1024, MAX_LOG_BYTES + 11), (true, 8 * 1024, 8 * 1024 + 11)]
+    {
+        let mut inference = adaptive();
+        if shares {
+            assert!(inference.take_news().is_none());
+        }
+        for number in 0..100_000_usize {
+            let path = format!("/{}/{}/{}", word(number), word(number / 7), word(number * 31));
+            observe(&mut inference, &path);
+        }
+        let bytes: usize = all_news(&mut inference).iter().map(Vec::len).sum();
+        assert!((least..=most).contains(&bytes), "{bytes}");
     }
-    let news = all_news(&mut alone);
-    assert!(news.iter().map(Vec::len).sum::<usize>() <= 16 * 1024);
 }
 
 #[test]

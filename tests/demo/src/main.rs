@@ -1,11 +1,10 @@
 //! A small API, and the traffic that its users would make through a proxy in front of it.
 
-mod api;
-mod traffic;
-
 use std::net::SocketAddr;
 
 use clap::Parser;
+use route_metrics_demo::business::Business;
+use route_metrics_demo::{api, traffic};
 use tokio::net::TcpListener;
 
 /// Serves a small API, and sends it the traffic of its users through a proxy.
@@ -18,6 +17,9 @@ struct Arguments {
     /// The proxy in front of it; without it there is no traffic
     #[arg(long, value_name = "ADDRESS:PORT")]
     proxy: Option<SocketAddr>,
+    /// Where the events of background tasks are posted; without it they are lost
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    events: Option<SocketAddr>,
     /// Requests per second
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
@@ -30,7 +32,11 @@ async fn main() -> anyhow::Result<()> {
     if let Some(proxy) = arguments.proxy {
         tokio::spawn(traffic::send(proxy, arguments.rate));
     }
-    Ok(axum::serve(listener, api::routes()).with_graceful_shutdown(stopped()).await?)
+    let business = Business::default();
+    if let Some(events) = arguments.events {
+        business.post_to(events);
+    }
+    Ok(axum::serve(listener, api::routes(business)).with_graceful_shutdown(stopped()).await?)
 }
 
 /// Waits for Ctrl-C or TERM.

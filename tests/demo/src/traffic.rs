@@ -67,7 +67,22 @@ fn request() -> (Method, String, Option<Value>) {
         25..30 => get(format!("/api/v1/users?page={}", fastrand::u8(0..5))),
         30..33 => (Method::PUT, format!("/api/v1/users/{id}"), Some(user())),
         33..34 => (Method::DELETE, format!("/api/v1/users/{id}"), None),
-        34..50 => get(format!("/api/v1/orders/{id}")),
+        34..36 => (
+            Method::POST,
+            format!(
+                "/api/v1/auth/oauth/{}",
+                fastrand::choice(["github", "google", "nobody"]).unwrap_or_default()
+            ),
+            None,
+        ),
+        36..38 => (
+            Method::POST,
+            "/api/v1/organizations".to_owned(),
+            Some(json!({"name": format!("org{}", fastrand::u8(..))})),
+        ),
+        38..39 => (Method::PUT, format!("/api/v1/organizations/org{}", fastrand::u8(..)), None),
+        39..40 => (Method::DELETE, format!("/api/v1/organizations/org{}", fastrand::u8(..)), None),
+        40..50 => get(format!("/api/v1/orders/{id}")),
         50..60 => get(format!("/api/v1/orders/{id}/items")),
         60..65 => (Method::POST, "/api/v1/orders".to_owned(), Some(json!([id, id + 1]))),
         65..80 => {

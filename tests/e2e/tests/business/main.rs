@@ -1,8 +1,10 @@
 //! Custom metrics in a real Envoy: by rule, by report, and under attack.
 
 mod attacks;
+mod django;
 mod posting;
 mod reporting;
+mod saas;
 #[allow(dead_code, reason = "shared with the tests of the filter, which use all of it")]
 #[path = "../filter/support.rs"]
 mod support;
