@@ -86,5 +86,7 @@ Stop: Ctrl-C
 TEXT
 status=0
 wait "$envoy" || status=$?
+# Where the shell that started this ignores interrupts, only the programs get them.
+[ "$status" -ne 0 ] || exit 0
 echo "Envoy has ended by itself (status $status)" >&2
 exit 1

@@ -1,8 +1,9 @@
 //! `route-metrics label`.
 
 use std::io::{self, BufRead, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use route_metrics::config::Capacity;
 use route_metrics::endpoint::Knowledge;
 use route_metrics::plan::Plan;
@@ -27,6 +28,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
+    if arguments.file == Path::new("-") {
+        bail!("standard input holds the requests; give the configuration as a file");
+    }
     let (_, plan) = input::plan(&arguments.file, Capacity::Ignored)?;
     let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     Ok(label(&plan, io::BufReader::with_capacity(1 << 16, io::stdin().lock()), output)?)
