@@ -54,14 +54,16 @@ run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a 
 	fi
 	@ENVOY="$${ENVOY:-$(FIRST_ENVOY)}" exec envoy/run.sh
 
+include envoy/stack.mk
+
 ##@ Work on it
 
 .PHONY: test
 test: test-native test-wasm test-e2e ## run all tests
 
 .PHONY: test-native
-test-native: ## run the unit and property tests
-	@tests/setup.sh rust
+test-native: stack-tools ## run the unit and property tests
+	@tests/setup.sh rust prometheus
 	cargo test --workspace --exclude route-metrics-e2e --no-fail-fast
 
 .PHONY: test-wasm

@@ -95,6 +95,7 @@ mod tests {
     use super::*;
     use crate::test;
 
+    #[cfg(not(target_arch = "wasm32"))]
     #[test]
     fn an_access_log_names_flags() {
         for (text, expected) in [

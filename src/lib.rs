@@ -37,7 +37,7 @@ pub mod sampling;
 pub mod stack;
 pub mod value;
 
-/// The `#[test]` of the test modules, so that the same tests run as Wasm under Node, too.
+/// The attribute `test` of the test modules, so that the same tests run as Wasm under Node, too.
 #[cfg(all(test, not(all(target_arch = "wasm32", target_os = "unknown"))))]
 use core::prelude::v1::test;
 #[cfg(all(test, target_arch = "wasm32", target_os = "unknown"))]

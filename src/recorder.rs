@@ -1,8 +1,8 @@
 //! A host in memory: it keeps what is recorded, and answers as it was told to.
 //!
-//! The command replays logs on it, and the tests of the core run on it. Several recorders can
-//! share their data, like the workers of one Envoy ([`Recorder::worker`]); then they share their
-//! metrics, too, as Envoy's stats are those of the whole process.
+//! The tests of the core run on it, and the preview keeps its shared data in it. Several recorders
+//! can share their data, like the workers of one Envoy ([`Recorder::worker`]); then they share
+//! their metrics, too, as Envoy's stats are those of the whole process.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};

@@ -1,5 +1,12 @@
 //! Custom metrics, by rule and by report, on a host in memory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod common;
 
 use common::{ROOT, Request, Worker, get};

@@ -1,5 +1,12 @@
 //! The command as its users see it: what it prints where, and how it exits.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

@@ -1,5 +1,7 @@
 //! `route-metrics preview` and `import-openapi`, as a user calls them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;

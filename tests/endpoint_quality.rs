@@ -4,6 +4,13 @@
 //! The corpora lie beside the repository, or where `ROUTE_METRICS_CORPORA` says. Without them the
 //! tests say so and pass.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 

@@ -1,5 +1,12 @@
 //! The life of requests, on a host in memory: what is recorded, how much, and under which labels.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod common;
 
 use common::{ROOT, Request, Worker, get};

@@ -2,6 +2,8 @@
 //!
 //! Corpora of real APIs lie beside the repository where there are any; a small one is here.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

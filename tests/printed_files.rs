@@ -1,15 +1,22 @@
 //! The files in `envoy/` and `docs/` that the command prints are what it prints. `make generate`
 //! prints them again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each file, and what prints it.
-const FILES: [(&str, &[&str]); 6] = [
+const FILES: [(&str, &[&str]); 11] = [
     ("envoy/envoy.yaml", &["envoy", "envoy/plugin.json", "--upstream", "127.0.0.1:10080"]),
     ("envoy/bootstrap.yaml", &["bootstrap", "envoy/plugin.json"]),
     ("envoy/istio.yaml", &["bootstrap", "--istio", "envoy/plugin.json"]),
     ("envoy/gateway.yaml", &["bootstrap", "--gateway", "envoy/plugin.json"]),
+    ("envoy/prometheus/rules.yaml", &["rules", "envoy/plugin.json"]),
+    ("envoy/grafana/dashboards/requests.json", &["dashboard", "envoy/plugin.json"]),
+    ("envoy/examples/saas-bootstrap.yaml", &["bootstrap", "envoy/examples/saas.json"]),
+    ("envoy/examples/saas-rules.yaml", &["rules", "envoy/examples/saas.json"]),
+    ("envoy/examples/saas-dashboard.json", &["dashboard", "envoy/examples/saas.json"]),
     ("envoy/plugin.schema.json", &["schema"]),
     ("docs/configuration.md", &["schema", "--markdown"]),
 ];

@@ -1,5 +1,12 @@
 //! Sampled counters are unbiased estimates of the traffic, and `always` is exact.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod common;
 
 use common::{Request, Worker, get};

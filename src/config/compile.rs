@@ -397,6 +397,7 @@ impl Compiler<'_> {
             self.without_effect(Self::detailed_labels);
             return;
         }
+        self.label_count("detailed", 3);
         let limits = &self.config.limits;
         let own = self.config.detailed.limits.max_series_per_metric;
         let metric = MetricPlan {
@@ -413,7 +414,6 @@ impl Compiler<'_> {
         let detailed = &self.config.detailed;
         let max = detailed.limits.max_values_per_label;
         let max = max.unwrap_or(self.config.limits.max_values_per_label) as usize;
-        self.label_count("detailed", 3);
         let endpoint = self.named_label("detailed", "endpoint", false);
         let mut places: Vec<usize> = endpoint.map(|label| self.place(label)).into_iter().collect();
         for (key, label) in [("org", &detailed.org), ("user", &detailed.user)] {

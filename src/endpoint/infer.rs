@@ -114,9 +114,13 @@ pub enum Affix {
 /// A segment, looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct Token<'a> {
+    /// The segment as it was sent.
     pub raw: &'a [u8],
+    /// What it looks like.
     pub kind: Kind,
+    /// The words and digits that it is made of.
     pub sketch: Sketch,
+    /// What stays where the rest is replaced.
     pub affix: Affix,
     /// Where the affix begins.
     pub stem: usize,
@@ -452,8 +456,7 @@ fn mixed(stem: &[u8], sketch: &Sketch) -> bool {
         last = kind;
     }
     let known = sketch.known > 0 && sketch.known + sketch.compounds + 1 >= sketch.words;
-    (sketch.digits >= 4 && !known)
-        || (digit_runs >= 2 && !known)
+    (!known && (sketch.digits >= 4 || digit_runs >= 2))
         || (digit_runs >= 3)
         || (runs >= 4 && sketch.known == 0 && runs * 3 >= stem.len())
 }

@@ -88,6 +88,14 @@ admin:
   address:
     socket_address: {{ address: 127.0.0.1, port_value: {admin_port} }}
 
+# Envoy warns where there is no such limit.
+overload_manager:
+  resource_monitors:
+  - name: envoy.resource_monitors.global_downstream_max_connections
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
+      max_active_downstream_connections: 50000
+
 static_resources:
   listeners:
   - name: traffic
@@ -154,9 +162,10 @@ static_resources:
               "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
               config:
                 name: route_metrics
-                # Should a VM ever die, requests are not failed for longer than it takes to start
-                # the next one.
+                # Should a VM ever die, Envoy starts the next one with the next request. By default
+                # it would wait for a second, and answer 503 on this worker until then.
                 failure_policy: FAIL_RELOAD
+                reload_config: {{ backoff: {{ base_interval: 0.01s }} }}
 {stop}                vm_config:
                   # Workers share label values and series under this name.
                   vm_id: route_metrics

@@ -10,8 +10,9 @@ pub struct Tracing {
     pub collector: Upstream,
     /// `service.name`.
     pub service: String,
-    /// The share of requests that begin a trace, 0 to 1. A request that carries a `traceparent`
-    /// follows the decision in it.
+    /// The share of requests that are traced, 0 to 1. It is a bound for those that come with a
+    /// `traceparent`, too, so that a client cannot have everything traced; one that says that the
+    /// trace is not recorded is heeded.
     pub rate: f64,
 }
 

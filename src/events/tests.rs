@@ -2,7 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::plan::{Choice, LabelPlan, SourcePlan};
-use crate::test;
 
 fn declared(name: &str, kind: MetricKind, labels: &[&str], scale: f64) -> EventMetric {
     let label = |name: &&str| LabelPlan {

@@ -175,7 +175,8 @@ fn read_expression(inner: &str, pieces: &mut Vec<Piece>, changes: &mut Vec<Strin
 /// A name that a template may have.
 fn parameter_name(name: &str) -> String {
     let valid = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let name = name.trim_matches(|c| !valid(c));
+    // A dot in front would be an operator of RFC 6570.
+    let name = name.trim_matches(|c| !valid(c)).trim_start_matches(['.', '-']);
     let name: String = name.chars().map(|c| if valid(c) { c } else { '_' }).take(100).collect();
     if name.is_empty() { "param".to_owned() } else { name }
 }
@@ -236,7 +237,7 @@ fn write_segment(segment: &[Piece], last: bool, changes: &mut Vec<String>) -> St
                 write_text(kept, &mut written);
                 if !cut.is_empty() {
                     changes.push(format!("{cut:?} and what follows in its segment is left out"));
-                    return written;
+                    break;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Sends log entries through the filter, and keeps what a report needs.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hashbrown::HashMap;
 
@@ -46,8 +46,8 @@ pub struct Replay {
     pub(super) untracked: u64,
     pub(super) requests: u64,
     pub(super) curve: Curve,
-    timed: Duration,
-    timed_requests: u64,
+    /// Nanoseconds of the requests that were timed.
+    timed: Spread,
     pub(super) with_duration: u64,
     pub(super) with_size: u64,
     scratch: Vec<u8>,
@@ -85,10 +85,10 @@ pub(super) struct Seen {
     pub route: bool,
 }
 
-/// How values are spread: counts by octave and quarter of it, so quantiles are within 19 %.
+/// How values are spread: counts by octave and eighth of it, so quantiles are within 7 %.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spread {
-    counts: Vec<u64>,
+    counts: Vec<u32>,
     pub count: u64,
     pub sum: u64,
 }
@@ -97,8 +97,8 @@ impl Spread {
     fn place(value: u64) -> usize {
         let value = value.max(1);
         let octave = value.ilog2();
-        let quarter = if octave < 2 { 0 } else { value >> (octave - 2) & 3 };
-        octave as usize * 4 + usize::try_from(quarter).unwrap_or(0)
+        let eighth = if octave < 3 { 0 } else { value >> (octave - 3) & 7 };
+        octave as usize * 8 + usize::try_from(eighth).unwrap_or(0)
     }
 
     fn add(&mut self, value: u64) {
@@ -107,7 +107,7 @@ impl Spread {
             self.counts.resize(place + 1, 0);
         }
         if let Some(count) = self.counts.get_mut(place) {
-            *count += 1;
+            *count = count.saturating_add(1);
         }
         self.count += 1;
         self.sum = self.sum.saturating_add(value);
@@ -118,10 +118,10 @@ impl Spread {
         let target = (q * self.count as f64).ceil().max(1.0) as u64;
         let mut below = 0;
         for (place, count) in self.counts.iter().enumerate() {
-            below += count;
+            below += u64::from(*count);
             if below >= target {
-                let octave = 2f64.powi(i32::try_from(place / 4).unwrap_or(0));
-                return Some(octave * (1.0 + ((place % 4) as f64 + 0.5) / 4.0));
+                let octave = 2f64.powi(i32::try_from(place / 8).unwrap_or(0));
+                return Some(octave * (1.0 + ((place % 8) as f64 + 0.5) / 8.0));
             }
         }
         None
@@ -189,8 +189,7 @@ impl Replay {
             untracked: 0,
             requests: 0,
             curve: Curve { points: Vec::new(), step: 1 },
-            timed: Duration::ZERO,
-            timed_requests: 0,
+            timed: Spread::default(),
             with_duration: 0,
             with_size: 0,
             scratch: Vec::new(),
@@ -207,10 +206,10 @@ impl Replay {
         self.requests
     }
 
-    /// Time of one request in the filter, on this machine; zero where there was none.
-    pub(super) fn time_per_request(&self) -> Duration {
-        let count = u32::try_from(self.timed_requests).unwrap_or(u32::MAX).max(1);
-        self.timed / count
+    /// Nanoseconds of one request in the filter, the median: other load on the machine does not
+    /// count. Zero where none was timed.
+    pub(super) fn ns_per_request(&self) -> f64 {
+        self.timed.quantile(0.5).unwrap_or(0.0)
     }
 
     /// What follows is of this input.
@@ -271,8 +270,8 @@ impl Replay {
         if self.requests.is_multiple_of(TIMED) {
             let start = Instant::now();
             self.filtered(duration_ns);
-            self.timed += start.elapsed();
-            self.timed_requests += 1;
+            let ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.timed.add(ns);
         } else {
             self.filtered(duration_ns);
         }

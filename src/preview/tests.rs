@@ -50,16 +50,14 @@ fn each_endpoint_says_what_gave_it() {
 #[test]
 fn names_are_learned_and_printed_as_templates() {
     let names =
-        ["ada", "bjarne", "grace", "linus", "brian", "dennis", "ken", "rob", "alan", "yuki"];
-    let paths = (0..400).map(|n| {
-        let name = names[n % names.len()];
-        line(&format!("/people/{name}{}/posts", "xyzw".repeat(n % 3)), 200)
-    });
+        ["ada", "bjarne", "grace", "linus", "server", "docs", "tools", "main", "web", "api"];
+    let paths = (0..400).map(|n| line(&format!("/people/{}/posts", names[n % names.len()]), 200));
     let report = replay("{}", paths);
-    assert!(report.endpoints.iter().any(|row| row.source == Source::Learned), "{report:?}");
-    assert_eq!(report.templates, ["/people/{id}/posts"]);
-    let first = find(&report, "/people/ada/posts");
-    assert_eq!(first.became.as_deref(), Some("/people/{id}/posts"));
+    let learned = report.endpoints.iter().find(|row| row.source == Source::Learned);
+    assert_eq!(learned.map(|row| row.settled()), Some("/people/{id}/posts"), "{report:?}");
+    for row in &report.endpoints {
+        assert!(report.templates.iter().any(|template| template == row.settled()), "{row:?}");
+    }
     let configuration = report.configuration().to_string();
     let again = replay(&configuration, [line("/people/zoe/posts", 200)]);
     assert_eq!(find(&again, "/people/{id}/posts").source, Source::Template);
@@ -91,7 +89,7 @@ fn durations_and_sizes_are_those_of_the_log() {
     let duration = row.duration_ms.unwrap();
     assert!((duration.mean - 50.5).abs() < 0.01, "{duration:?}");
     for (found, exact) in [(duration.p50, 50.0), (duration.p95, 95.0), (duration.p99, 99.0)] {
-        assert!((found / exact - 1.0).abs() < 0.19, "{duration:?}");
+        assert!((found / exact - 1.0).abs() < 0.07, "{duration:?}");
     }
     assert_eq!(row.response_bytes, 1000);
 }

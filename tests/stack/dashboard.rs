@@ -161,17 +161,17 @@ fn declared_metrics_have_panels() {
     }));
     let titles = titles(&dashboard);
     for title in [
-        "shop_orders_total",
-        "shop_stock_items",
-        "shop_job_duration_milliseconds",
+        "orders_total",
+        "stock_items",
+        "job_duration_milliseconds",
         "Requests by organisation",
         "Requests by user",
     ] {
         assert!(titles.contains(title), "{title} in {titles:?}");
     }
     let all = queries(&dashboard).join("\n");
-    assert!(all.contains("sum by (plan) (rate(shop_orders_total{"), "{all}");
-    assert!(all.contains("shop_job_duration_milliseconds_bucket{"), "{all}");
+    assert!(all.contains("sum by (plan) (rate(orders_total{"), "{all}");
+    assert!(all.contains("job_duration_milliseconds_bucket{"), "{all}");
 }
 
 #[test]

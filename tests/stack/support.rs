@@ -51,6 +51,7 @@ pub fn variants() -> Vec<(&'static str, Value)> {
         ("no counter", metrics(json!({"requests_total": {"enabled": false}}))),
         ("no histogram", metrics(json!({"request_duration": {"enabled": false}}))),
         ("off", json!({"enabled": false})),
+        ("example", serde_json::from_str(include_str!("../../envoy/examples/saas.json")).unwrap()),
     ]
 }
 

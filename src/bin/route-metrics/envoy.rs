@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::Context;
 use route_metrics::config;
 use route_metrics::envoy_config::{
     Complete, MetricsAccess, MetricsTls, Network, StatsConfig, Tracing, Upstream,
@@ -56,8 +56,8 @@ pub struct Arguments {
     /// Let nobody scrape from elsewhere; an address or a network, more than one by commas
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     metrics_allow: Vec<Network>,
-    /// Send spans to this collector by OTLP over HTTP; needs `endpoint.export` and an Envoy newer
-    /// than 1.36
+    /// Send spans to this collector by OTLP over HTTP, and set `endpoint.export`, which names them;
+    /// needs an Envoy newer than 1.36
     #[arg(long, value_name = "HOST:PORT")]
     tracing: Option<Upstream>,
     /// The share of requests that begin a trace
@@ -87,18 +87,31 @@ impl Arguments {
         }
     }
 
-    fn tracing(&self, export: bool) -> anyhow::Result<Option<Tracing>> {
-        if self.tracing.is_some() && !export {
-            bail!(
-                "--tracing names spans by the filter's endpoint; set `\"export\": true` in `endpoint`"
-            );
-        }
-        Ok(self.tracing.clone().map(|collector| Tracing {
+    fn tracing(&self) -> Option<Tracing> {
+        self.tracing.clone().map(|collector| Tracing {
             collector,
             service: self.tracing_service.clone(),
             rate: self.tracing_sample_rate,
-        }))
+        })
     }
+}
+
+/// A configuration that was checked, with `endpoint.export`.
+fn with_export(configuration: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut json = match configuration.trim_ascii() {
+        b"" => serde_json::json!({}),
+        text => serde_json::from_slice(text)?,
+    };
+    let endpoint = json.as_object_mut().context("not an object")?.entry("endpoint");
+    let endpoint = endpoint.or_insert_with(|| serde_json::json!({}));
+    if endpoint.is_null() {
+        *endpoint = serde_json::json!({});
+    }
+    endpoint
+        .as_object_mut()
+        .context("`endpoint` is not an object")?
+        .insert("export".to_owned(), true.into());
+    Ok(serde_json::to_vec_pretty(&json)?)
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
@@ -106,10 +119,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let (export, stats) = config::parse(&plugin.configuration)
         .and_then(|config| Ok((config.endpoint.export, StatsConfig::new(&config)?)))
         .map_err(|mistakes| input::refused(&plugin, &mistakes))?;
-    let tracing = arguments.tracing(export)?;
+    let tracing = arguments.tracing();
+    let mut configuration = plugin.configuration;
+    if tracing.is_some() && !export {
+        configuration = with_export(&configuration)?;
+    }
     let metrics_access = arguments.metrics_access();
     let complete = Complete {
-        plugin: &plugin.configuration,
+        plugin: &configuration,
         stats: &stats,
         upstream: &arguments.upstream,
         upstream_http2: arguments.upstream_http2,

@@ -108,7 +108,7 @@ fn replay_lines(replay: &mut Replay, name: &str, reader: impl Read, bar: Progres
         if packed { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
     let mut lines = Lines::new(reader);
     let mut count = 0u64;
-    while let Some(line) = lines.next().with_context(|| name.to_owned())? {
+    while let Some(line) = lines.read_line().with_context(|| name.to_owned())? {
         match line {
             Ok(line) => replay.line(line),
             Err(_) => replay.too_long(),

@@ -2,7 +2,6 @@ use serde_json::{Value, json};
 
 use crate::config::{Capacity, load};
 use crate::plan::Plan;
-use crate::test;
 
 /// The plan of a configuration, or its mistakes.
 fn loaded(config: &Value) -> Result<Plan, Vec<String>> {

@@ -35,7 +35,7 @@ impl<R: Read> Lines<R> {
     ///
     /// # Errors
     /// Those of the reader.
-    pub fn next(&mut self) -> io::Result<Option<Result<&[u8], TooLong>>> {
+    pub fn read_line(&mut self) -> io::Result<Option<Result<&[u8], TooLong>>> {
         let mut searched = 0;
         loop {
             let unread = self.buffer.get(self.start + searched..self.end).unwrap_or_default();

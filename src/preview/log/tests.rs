@@ -261,7 +261,7 @@ fn lines(bytes: &[u8], chunk: usize) -> Vec<Result<Vec<u8>, super::lines::TooLon
     }
     let mut lines = Lines::new(Drip(bytes, chunk));
     let mut all = Vec::new();
-    while let Some(line) = lines.next().unwrap() {
+    while let Some(line) = lines.read_line().unwrap() {
         all.push(line.map(<[u8]>::to_vec));
     }
     all

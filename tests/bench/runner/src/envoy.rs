@@ -50,8 +50,6 @@ pub fn version(envoy: &Path) -> Result<String> {
 pub struct Envoy {
     /// What it runs.
     pub case: Case,
-    /// Where it listens.
-    pub port: u16,
     /// The list of paths for the load generator.
     pub paths: PathBuf,
     process: Child,
@@ -79,7 +77,7 @@ impl Envoy {
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log)?)
             .spawn()?;
-        let mut envoy = Self { case: case.clone(), port, paths, process };
+        let mut envoy = Self { case: case.clone(), paths, process };
         let deadline = Instant::now() + START;
         while !ready(admin) {
             let ended = envoy.process.try_wait()?;

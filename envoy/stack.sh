@@ -1,0 +1,332 @@
+#!/usr/bin/env bash
+# Envoy with the filter, Prometheus and Grafana on this machine: with Docker Compose where an engine
+# answers, else as local programs. State is in .run/. Started by the make targets observability-*.
+#
+#   envoy/stack.sh start | stop | run | status | logs | clean | url NAME
+set -euo pipefail
+cd "$(dirname "$0")/.."
+state=${STATE:-$PWD/.run}
+
+say() { echo "$*"; }
+fail() { echo "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- settings: the environment, then .env, then defaults
+
+names="OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
+    METRICS_RETENTION_DAYS SCRAPE_INTERVAL TRACING_ENABLED TRACING_SAMPLE_RATE OTLP_ENDPOINT
+    OBSERVABILITY_ADDRESS ENVOY_PORT METRICS_PORT ADMIN_PORT PROMETHEUS_PORT GRAFANA_PORT DEMO_PORT
+    GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD UPSTREAM PLUGIN"
+
+# Read, not run: a value may hold anything.
+read_dotenv() {
+    local file=$1 line name value number=0
+    [ -f "$file" ] || return 0
+    while IFS= read -r line || [ -n "$line" ]; do
+        number=$((number + 1))
+        line=${line%$'\r'}
+        [[ ! $line =~ ^[[:space:]]*(#|$) ]] || continue
+        name=${line%%=*}
+        value=${line#*=}
+        case $value in
+            \"*\") value=${value#\"} value=${value%\"} ;;
+            \'*\') value=${value#\'} value=${value%\'} ;;
+        esac
+        case " $(echo $names) " in
+            *" $name "*) [ -n "${!name+set}" ] || printf -v "$name" %s "$value" ;;
+            *) fail "$file:$number: unknown setting \"$name\"; envoy/.env.example lists all" ;;
+        esac
+    done < "$file"
+}
+
+switch() {
+    case ${!1,,} in
+        true | 1 | yes | on) printf -v "$1" true ;;
+        false | 0 | no | off) printf -v "$1" false ;;
+        *) fail "$1: \"${!1}\" is not a switch; write true or false" ;;
+    esac
+}
+
+port() {
+    [[ ${!1} =~ ^[0-9]{1,5}$ ]] && [ "${!1}" -ge 1 ] && [ "${!1}" -le 65535 ] ||
+        fail "$1: \"${!1}\" is not a port; use 1 to 65535"
+}
+
+share() {
+    [[ ${!1} =~ ^(0|1|0?\.[0-9]+|0\.[0-9]*|1\.0*)$ ]] ||
+        fail "$1: \"${!1}\" is not a share; write a number from 0 to 1"
+}
+
+loopback() {
+    case $OBSERVABILITY_ADDRESS in 127.* | ::1 | localhost) true ;; *) false ;; esac
+}
+
+settings() {
+    read_dotenv "${DOTENV:-.env}"
+    : "${OBSERVABILITY_ENABLED:=true}" "${METRICS_ENABLED:=true}" "${DETAILED_METRICS_ENABLED:=false}"
+    : "${METRICS_SAMPLE_RATE:=}" "${METRICS_RETENTION_DAYS:=15}" "${SCRAPE_INTERVAL:=15s}"
+    : "${TRACING_ENABLED:=false}" "${TRACING_SAMPLE_RATE:=0.01}" "${OTLP_ENDPOINT:=127.0.0.1:4318}"
+    : "${OBSERVABILITY_ADDRESS:=127.0.0.1}" "${ENVOY_PORT:=10000}" "${METRICS_PORT:=9902}"
+    : "${ADMIN_PORT:=9901}" "${PROMETHEUS_PORT:=9090}" "${GRAFANA_PORT:=3001}" "${DEMO_PORT:=10080}"
+    : "${GRAFANA_ADMIN_USER:=admin}" "${GRAFANA_ADMIN_PASSWORD:=}" "${UPSTREAM:=}"
+    : "${PLUGIN:=envoy/plugin.json}"
+    local name
+    for name in OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED TRACING_ENABLED; do
+        switch "$name"
+    done
+    for name in ENVOY_PORT METRICS_PORT ADMIN_PORT PROMETHEUS_PORT GRAFANA_PORT DEMO_PORT; do
+        port "$name"
+    done
+    [ -z "$METRICS_SAMPLE_RATE" ] || share METRICS_SAMPLE_RATE
+    share TRACING_SAMPLE_RATE
+    [[ $METRICS_RETENTION_DAYS =~ ^[1-9][0-9]{0,4}$ ]] ||
+        fail "METRICS_RETENTION_DAYS: \"$METRICS_RETENTION_DAYS\" is not a number of days"
+    [[ $SCRAPE_INTERVAL =~ ^[1-9][0-9]*(s|m)$ ]] ||
+        fail "SCRAPE_INTERVAL: \"$SCRAPE_INTERVAL\" is not a time, such as 15s"
+    case $GRAFANA_ADMIN_PASSWORD in
+        '' | admin | password | changeme | grafana)
+            loopback || fail "GRAFANA_ADMIN_PASSWORD is missing or a default, and $OBSERVABILITY_ADDRESS can be reached from elsewhere; set one of your own in .env"
+            : "${GRAFANA_ADMIN_PASSWORD:=admin}"
+            ;;
+    esac
+}
+
+# ---- processes
+
+# The process that was started under a name, where it still runs.
+running() {
+    local file=$state/$1.pid id
+    [ -f "$file" ] || return 1
+    read -r id started < "$file"
+    # A number may be another process by now; the time of its start tells.
+    [ "$(start_time "$id")" = "$started" ] && echo "$id"
+}
+
+start_time() { ps -o lstart= -p "$1" 2>/dev/null | tr -s ' ' _ || true; }
+
+launch() {
+    local name=$1
+    shift
+    mkdir -p "$state/logs"
+    setsid "$@" > "$state/logs/$name.log" 2>&1 < /dev/null &
+    echo "$! $(start_time $!)" > "$state/$name.pid"
+}
+
+listens() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
+
+# Waits until a program that was launched listens.
+await() {
+    local name=$1 port=$2 address=${3:-$OBSERVABILITY_ADDRESS} left=600
+    case $address in 0.0.0.0 | ::) address=127.0.0.1 ;; esac
+    until listens "$address" "$port"; do
+        running "$name" >/dev/null || { tail -n 20 "$state/logs/$name.log" >&2; fail "$name did not start; its words are above"; }
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || fail "$name does not listen on port $port"
+        sleep 0.1
+    done
+}
+
+halt() {
+    local name=$1 id left=100
+    if id=$(running "$name"); then
+        kill "$id" 2>/dev/null || true
+        while running "$name" >/dev/null && [ "$left" -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
+        running "$name" >/dev/null && kill -KILL "$id" 2>/dev/null || true
+        say "stopped $name"
+    fi
+    rm -f "$state/$name.pid"
+}
+
+free() {
+    ! listens 127.0.0.1 "${!1}" || fail "port ${!1} is in use; set another $1 in .env"
+}
+
+docker_works() { [ "${DOCKER:-}" != no ] && has docker && docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; }
+
+compose() {
+    UID_GID=$(id -u):$(id -g) docker compose --file envoy/compose.yaml "$@"
+}
+
+# ---- what they read
+
+prepare() {
+    local upstream=$1 module=$2 tracing=()
+    mkdir -p "$state/prometheus" "$state/prometheus-data" "$state/dashboards" "$state/logs"
+    if [ "$TRACING_ENABLED" = true ] && [ "$OBSERVABILITY_ENABLED" = true ]; then
+        tracing=(--tracing "$OTLP_ENDPOINT" --tracing-sample-rate "$TRACING_SAMPLE_RATE")
+    fi
+    dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${OBSERVABILITY_ADDRESS/localhost/127.0.0.1}" \
+        --port "$ENVOY_PORT" --metrics-port "$METRICS_PORT" --admin-port "$ADMIN_PORT" \
+        --module "$module" "${tracing[@]}" > "$state/envoy.yaml"
+    dist/route-metrics rules "$PLUGIN" --grafana "http://localhost:$GRAFANA_PORT" > "$state/prometheus/rules.yaml"
+    dist/route-metrics dashboard "$PLUGIN" > "$state/dashboards/requests.json"
+    sed -e "s/^\(  scrape_interval:\|  evaluation_interval:\) .*/\1 $SCRAPE_INTERVAL/" \
+        -e "s/^\(  scrape_timeout:\) .*/\1 $(timeout_of "$SCRAPE_INTERVAL")/" \
+        envoy/prometheus/prometheus.yml > "$state/prometheus/prometheus.yml"
+    local target=$OBSERVABILITY_ADDRESS
+    case $target in 0.0.0.0 | :: | localhost) target=127.0.0.1 ;; *:*) target="[$target]" ;; esac
+    echo "[{\"targets\": [\"$target:$METRICS_PORT\"]}]" > "$state/prometheus/targets.json"
+}
+
+# Prometheus refuses a timeout above the interval.
+timeout_of() {
+    case $1 in ?s) echo "$1" ;; *) echo 10s ;; esac
+}
+
+# ---- commands
+
+start() {
+    settings
+    export OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
+    export METRICS_RETENTION_DAYS OBSERVABILITY_ADDRESS PROMETHEUS_PORT GRAFANA_PORT SCRAPE_INTERVAL
+    export GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD
+    mkdir -p "$state"
+    local upstream=$UPSTREAM
+    if [ -z "$upstream" ]; then
+        upstream=127.0.0.1:$DEMO_PORT
+        running demo >/dev/null || { free DEMO_PORT; launch demo dist/route-metrics-demo --listen "$upstream" --proxy "127.0.0.1:$ENVOY_PORT"; }
+        await demo "$DEMO_PORT" 127.0.0.1
+    fi
+    if docker_works; then start_compose "$upstream"; else start_local "$upstream"; fi
+    summary
+}
+
+start_compose() {
+    prepare "$1" /dist/route_metrics.wasm
+    local profile=()
+    [ "$OBSERVABILITY_ENABLED" = true ] && profile=(--profile observability)
+    compose "${profile[@]}" up --detach --wait
+    touch "$state/compose"
+}
+
+start_local() {
+    local program
+    if running envoy >/dev/null; then
+        say "Envoy runs already; stop it for other settings to count"
+    else
+        program=${ENVOY:-${DEFAULT_ENVOY:-envoy}}
+        has "$program" || fail "no Envoy: $program; set ENVOY=/path/to/envoy"
+        free ENVOY_PORT; free ADMIN_PORT; free METRICS_PORT
+        prepare "$1" "$PWD/dist/route_metrics.wasm"
+        launch envoy "$program" --config-path "$state/envoy.yaml" --concurrency "${CONCURRENCY:-2}" \
+            --disable-hot-restart --log-level warning
+    fi
+    await envoy "$ENVOY_PORT"
+    [ "$OBSERVABILITY_ENABLED" = true ] || return 0
+    if ! running prometheus >/dev/null; then
+        program=${PROMETHEUS:-prometheus}
+        has "$program" || fail "no Prometheus here; install it (Debian package prometheus), or Docker"
+        free PROMETHEUS_PORT
+        launch prometheus "$program" --config.file="$state/prometheus/prometheus.yml" \
+            --storage.tsdb.path="$state/prometheus-data" \
+            --storage.tsdb.retention.time="${METRICS_RETENTION_DAYS}d" \
+            --web.listen-address="$OBSERVABILITY_ADDRESS:$PROMETHEUS_PORT"
+    fi
+    await prometheus "$PROMETHEUS_PORT"
+    start_grafana
+}
+
+start_grafana() {
+    local program=${GRAFANA:-}
+    if [ -z "$program" ]; then
+        for program in grafana-server grafana; do has "$program" && break; program=; done
+    fi
+    if [ -z "$program" ]; then
+        say "Grafana is not installed, so there is no dashboard. It comes with Docker, or install it and start again; the dashboard is $state/dashboards/requests.json"
+        return 0
+    fi
+    running grafana >/dev/null && return 0
+    free GRAFANA_PORT
+    local arguments=() home
+    [ "$(basename "$program")" = grafana ] && arguments=(server)
+    for home in /usr/share/grafana /opt/grafana; do
+        [ -d "$home" ] && arguments+=(--homepath "$home") && break
+    done
+    GF_SERVER_HTTP_ADDR=$OBSERVABILITY_ADDRESS GF_SERVER_HTTP_PORT=$GRAFANA_PORT \
+        GF_SECURITY_ADMIN_USER=$GRAFANA_ADMIN_USER GF_SECURITY_ADMIN_PASSWORD=$GRAFANA_ADMIN_PASSWORD \
+        GF_PATHS_DATA=$state/grafana GF_PATHS_LOGS=$state/logs \
+        GF_PATHS_PROVISIONING=$PWD/envoy/grafana/provisioning \
+        GF_ANALYTICS_REPORTING_ENABLED=false GF_ANALYTICS_CHECK_FOR_UPDATES=false \
+        GF_USERS_ALLOW_SIGN_UP=false PROMETHEUS_URL=http://127.0.0.1:$PROMETHEUS_PORT \
+        DASHBOARDS=$state/dashboards launch grafana "$program" "${arguments[@]}"
+    await grafana "$GRAFANA_PORT"
+}
+
+summary() {
+    say ""
+    say "  traffic     http://localhost:$ENVOY_PORT/"
+    say "  metrics     http://localhost:$METRICS_PORT/stats/prometheus"
+    [ "$OBSERVABILITY_ENABLED" = true ] || { say "  observability is off"; return 0; }
+    say "  Prometheus  http://localhost:$PROMETHEUS_PORT/"
+    if [ -f "$state/compose" ] || running grafana >/dev/null; then
+        say "  Grafana     http://localhost:$GRAFANA_PORT/d/$(uid)"
+    fi
+    [ "$TRACING_ENABLED" = false ] || say "  spans to    http://$OTLP_ENDPOINT/v1/traces"
+    say ""
+    say "Stop: make observability-stop"
+}
+
+uid() { sed -n 's/^  "uid": "\(.*\)",\{0,1\}$/\1/p' "$state/dashboards/requests.json"; }
+
+stop() {
+    if [ -f "$state/compose" ]; then
+        settings
+        UID_GID= compose --profile observability down
+        rm -f "$state/compose"
+    fi
+    local name
+    for name in grafana prometheus envoy demo; do halt "$name"; done
+}
+
+# In the foreground, until it is interrupted.
+run() {
+    trap 'stop; exit 0' INT TERM
+    start
+    if [ -f "$state/compose" ]; then
+        compose logs --follow & wait $!
+    else
+        while running envoy >/dev/null; do sleep 1 & wait $!; done
+        stop
+        fail "Envoy has ended by itself; see $state/logs/envoy.log"
+    fi
+}
+
+status() {
+    local name id
+    for name in envoy demo prometheus grafana; do
+        if id=$(running "$name"); then say "$name runs (process $id)"; else say "$name does not run"; fi
+    done
+}
+
+logs() {
+    if [ -f "$state/compose" ]; then settings; compose logs --tail 50 "$@"; return; fi
+    [ -d "$state/logs" ] || fail "nothing was started yet"
+    tail -n 50 "$@" "$state"/logs/*.log
+}
+
+clean() {
+    stop
+    rm -rf "$state"
+    say "removed $state"
+}
+
+url() {
+    settings
+    case $1 in
+        prometheus) say "http://localhost:$PROMETHEUS_PORT/targets" ;;
+        dashboard)
+            [ -f "$state/dashboards/requests.json" ] || fail "nothing was started yet: make observability-start"
+            if [ -f "$state/compose" ] || running grafana >/dev/null; then
+                say "http://localhost:$GRAFANA_PORT/d/$(uid)"
+            else
+                say "Grafana does not run; import $state/dashboards/requests.json into one that does"
+            fi
+            ;;
+        *) fail "no such page: $1" ;;
+    esac
+}
+
+case ${1:-} in
+    start | stop | run | status | logs | clean | url) "$@" ;;
+    *) fail "usage: envoy/stack.sh start | stop | run | status | logs | clean | url NAME" ;;
+esac

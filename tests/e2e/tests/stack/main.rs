@@ -1,0 +1,8 @@
+//! End-to-end tests of what stands around the filter: who may scrape, tracing, and the programs
+//! that `make observability-start` starts.
+
+mod access;
+mod products;
+mod running;
+mod support;
+mod tracing;

@@ -1,0 +1,97 @@
+//! Programs that run what the command has printed.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use route_metrics_e2e::prometheus::free_address;
+use route_metrics_e2e::wait::eventually;
+use route_metrics_e2e::{Binary, Request, command, http1, repository};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A program that is stopped when dropped.
+pub struct Program {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl Program {
+    /// Starts it, with its words in a file of the directory.
+    pub fn start(command: &mut Command, directory: &Path) -> Self {
+        let log = directory.join("program.log");
+        let file = File::create(&log).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child, log }
+    }
+
+    /// What it has written.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(id, Signal::TERM);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// An Envoy with the configuration that `route-metrics envoy` prints.
+pub struct Printed {
+    pub traffic: SocketAddr,
+    pub metrics: SocketAddr,
+    pub configuration: String,
+    _program: Program,
+    _directory: TempDir,
+}
+
+impl Printed {
+    /// Prints with further arguments, starts, and waits until it takes connections.
+    #[track_caller]
+    pub fn start(plugin: &Value, upstream: SocketAddr, arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (traffic, metrics, admin) = (free_address(), free_address(), free_address());
+        let module = repository().join("dist/route_metrics.wasm");
+        let ports = [traffic, metrics, admin].map(|address| address.port().to_string());
+        let upstream = upstream.to_string();
+        let mut all = vec!["envoy", "-", "--upstream", &upstream, "--address", "127.0.0.1"];
+        all.extend(["--port", &ports[0], "--metrics-port", &ports[1], "--admin-port", &ports[2]]);
+        all.extend(["--module", module.to_str().unwrap()]);
+        all.extend(arguments);
+        let printed = command(&all, plugin.to_string().into_bytes());
+        let file = directory.path().join("envoy.yaml");
+        fs::write(&file, &printed).unwrap();
+        let mut envoy = Command::new(Binary::default().path);
+        envoy.arg("--config-path").arg(file);
+        envoy.args(["--concurrency", "2", "--disable-hot-restart", "--log-level", "warning"]);
+        let program = Program::start(&mut envoy, directory.path());
+        eventually("Envoy", || match http1::send(admin, &Request::get("/ready")) {
+            Ok(response) if response.status == 200 => Ok(()),
+            _ => Err(program.log()),
+        });
+        let configuration = String::from_utf8(printed).unwrap();
+        Self { traffic, metrics, configuration, _program: program, _directory: directory }
+    }
+}
+
+/// Percent-encodes a text for a query.
+pub fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}

@@ -1,0 +1,233 @@
+//! Tracing: spans as a collector gets them from a real Envoy.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use prost::Message;
+use route_metrics_e2e::wait::{eventually, eventually_equal};
+use route_metrics_e2e::{Answer, Request, Upstream, http1};
+use serde_json::json;
+
+use crate::support::Printed;
+
+// The parts of OTLP that the tests look at (opentelemetry-proto, `trace/v1/trace.proto`).
+#[derive(Clone, PartialEq, Message)]
+struct Export {
+    #[prost(message, repeated, tag = "1")]
+    resources: Vec<ResourceSpans>,
+}
+#[derive(Clone, PartialEq, Message)]
+struct ResourceSpans {
+    #[prost(message, repeated, tag = "2")]
+    scopes: Vec<ScopeSpans>,
+}
+#[derive(Clone, PartialEq, Message)]
+struct ScopeSpans {
+    #[prost(message, repeated, tag = "2")]
+    spans: Vec<Span>,
+}
+#[derive(Clone, PartialEq, Message)]
+struct Span {
+    #[prost(bytes, tag = "1")]
+    trace: Vec<u8>,
+    #[prost(bytes, tag = "2")]
+    id: Vec<u8>,
+    #[prost(bytes, tag = "4")]
+    parent: Vec<u8>,
+    #[prost(string, tag = "5")]
+    name: String,
+    #[prost(message, repeated, tag = "9")]
+    attributes: Vec<Attribute>,
+}
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(message, optional, tag = "2")]
+    value: Option<AnyValue>,
+}
+#[derive(Clone, PartialEq, Message)]
+struct AnyValue {
+    #[prost(string, optional, tag = "1")]
+    text: Option<String>,
+}
+
+impl Span {
+    fn attributes(&self) -> BTreeMap<&str, &str> {
+        let text = |a: &Attribute| a.value.as_ref().and_then(|value| value.text.clone());
+        let with_text = self.attributes.iter().filter(|a| text(a).is_some());
+        with_text
+            .map(|a| {
+                (
+                    a.key.as_str(),
+                    a.value.as_ref().and_then(|v| v.text.as_deref()).unwrap_or_default(),
+                )
+            })
+            .collect()
+    }
+}
+
+/// A collector that takes OTLP over HTTP and remembers the spans.
+struct Collector {
+    address: SocketAddr,
+    spans: Arc<Mutex<Vec<Span>>>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&spans);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let all = Arc::clone(&all);
+                thread::spawn(move || while serve(&stream, &all).is_some() {});
+            }
+        });
+        Self { address, spans }
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        self.spans.lock().unwrap().clone()
+    }
+
+    fn wait_for(&self, count: usize) -> Vec<Span> {
+        eventually("spans", || {
+            let spans = self.spans();
+            if spans.len() >= count { Ok(spans) } else { Err(format!("{} spans", spans.len())) }
+        })
+    }
+}
+
+/// Reads one request and answers it; `None` where the connection has ended.
+fn serve(stream: &TcpStream, all: &Mutex<Vec<Span>>) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut path, mut length, mut chunked) = (String::new(), 0, false);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim().to_ascii_lowercase();
+        if path.is_empty() {
+            path = line;
+        } else if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        } else if line == "transfer-encoding: chunked" {
+            chunked = true;
+        } else if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = Vec::new();
+    while chunked {
+        let mut size = String::new();
+        reader.read_line(&mut size).ok()?;
+        let size = usize::from_str_radix(size.trim(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        body.extend_from_slice(&chunk[..size]);
+        chunked = size > 0;
+    }
+    let start = body.len();
+    body.resize(start + length, 0);
+    reader.read_exact(&mut body[start..]).ok()?;
+    assert!(path.starts_with("post /v1/traces "), "{path}");
+    let export = Export::decode(body.as_slice()).expect("OTLP");
+    let scopes = export.resources.into_iter().flat_map(|resource| resource.scopes);
+    all.lock().unwrap().extend(scopes.flat_map(|scope| scope.spans));
+    (&mut &*stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()
+}
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+fn start(collector: &Collector, upstream: &Upstream, rate: &str) -> Printed {
+    let address = collector.address.to_string();
+    Printed::start(
+        &json!({"endpoint": {"templates": ["/users/{id}"]}}),
+        upstream.address(),
+        &["--tracing", &address, "--tracing-sample-rate", rate],
+    )
+}
+
+#[test]
+fn spans_are_named_by_endpoints_and_join_the_callers_trace() {
+    let (collector, upstream) = (Collector::start(), Upstream::start());
+    let envoy = start(&collector, &upstream, "1");
+    let (trace, parent) = (TRACE, PARENT);
+    let user = Request::get("/users/7").header("traceparent", format!("00-{trace}-{parent}-01"));
+    for request in [user, Request::new("DELETE", "/orders/12345?x=1")] {
+        let request = request.answer(&Answer::new());
+        assert_eq!(http1::send(envoy.traffic, &request).unwrap().status, 200);
+    }
+    let spans = collector.wait_for(2);
+    let find = |name: &str| {
+        spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name} in {spans:?}"))
+    };
+    let configured = find("GET /users/{id}");
+    assert_eq!(configured.attributes()["http.route"], "/users/{id}");
+    assert!(!configured.attributes().contains_key("url.template"), "{configured:?}");
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    assert_eq!(
+        (hex(&configured.trace), hex(&configured.parent)),
+        (trace.to_owned(), parent.to_owned())
+    );
+    let inferred = find("DELETE /orders/{id}");
+    assert_eq!(inferred.attributes()["url.template"], "/orders/{id}");
+    assert!(!inferred.attributes().contains_key("http.route"), "{inferred:?}");
+    assert!(inferred.parent.is_empty());
+    // The upstream is told of the span, so that its own become children.
+    let seen = upstream.seen();
+    let header = seen[0].headers.iter().find(|(name, _)| name == "traceparent");
+    let handed_on = String::from_utf8_lossy(&header.unwrap().1).into_owned();
+    assert_eq!(handed_on, format!("00-{trace}-{}-01", hex(&configured.id)));
+}
+
+#[test]
+fn the_share_of_traces_is_the_rate() {
+    let (collector, upstream) = (Collector::start(), Upstream::start());
+    let envoy = start(&collector, &upstream, "0.25");
+    let requests = 1000;
+    let mut connection = http1::Connection::open(envoy.traffic).unwrap();
+    for _ in 0..requests {
+        let request = Request::get("/users/7").answer(&Answer::new());
+        assert_eq!(connection.request(&request).unwrap().status, 200);
+    }
+    // The upstream is told which are in a trace. A mean of 250 with a standard deviation of 13.7.
+    let sampled = sampled(&upstream);
+    assert!((180..=320).contains(&sampled), "{sampled} of {requests}");
+    eventually_equal("spans", sampled, || collector.spans().len());
+    // Who says that the trace is not recorded is heeded.
+    for _ in 0..50 {
+        let request =
+            Request::get("/users/7").header("traceparent", format!("00-{TRACE}-{PARENT}-00"));
+        assert_eq!(connection.request(&request.answer(&Answer::new())).unwrap().status, 200);
+    }
+    let of_parents = collector.spans().iter().filter(|span| !span.parent.is_empty()).count();
+    assert_eq!(of_parents, 0);
+}
+
+/// How many requests the upstream was told are in a trace.
+fn sampled(upstream: &Upstream) -> usize {
+    let seen = upstream.seen();
+    let headers = seen.iter().flat_map(|seen| &seen.headers);
+    headers.filter(|(name, value)| name == "traceparent" && value.ends_with(b"-01")).count()
+}
+
+#[test]
+fn without_tracing_there_is_no_tracer() {
+    let upstream = Upstream::start();
+    let envoy = Printed::start(&json!({}), upstream.address(), &[]);
+    for word in ["tracing", "tracer", "otlp"] {
+        assert!(!envoy.configuration.contains(word), "{word}");
+    }
+    let request = Request::get("/users/7").answer(&Answer::new());
+    assert_eq!(http1::send(envoy.traffic, &request).unwrap().status, 200);
+    let seen = format!("{:?}", upstream.seen());
+    assert!(!seen.contains("traceparent"), "{seen}");
+}
