@@ -83,9 +83,10 @@ impl<H: Host> Filter<H> {
     /// Envoy makes of "stop here" at request headers "stop all", and shows no body, unless the
     /// plugin's `allow_on_headers_stop_iteration` is true (since 1.35). Without it, a post waits
     /// until its body is probably there, and goes on then: Envoy passes the headers to the next
-    /// filter and the body, which it had kept, to this one in the same turn, so that the answer
-    /// comes before anything was written upstream. Only where the next filter answers at once, as
-    /// the router does for a direct response, the client gets that.
+    /// filter and the body, which it had kept, to this one in the same turn, so that this one's
+    /// answer is the first. The upstream may see the headers of a request that breaks off, and where
+    /// the next filter answers at once, as the router does for a direct response, the client gets
+    /// that.
     pub(super) fn release_posts(&mut self, root: u32) {
         if self.waiting.is_empty() {
             return;

@@ -18,6 +18,8 @@ pub struct Case {
     pub filters: Vec<Value>,
     /// Envoy's access loggers.
     pub access_log: Vec<Value>,
+    /// Headers of the responses, as an upstream would send them.
+    pub response_headers: Vec<(&'static str, &'static str)>,
     /// The paths of the requests, one after the other, again and again.
     pub paths: Vec<String>,
     /// The case whose cost this one is to be compared with, if not the empty filter.
@@ -108,6 +110,7 @@ pub fn all(options: &Options) -> Vec<Case> {
         title: title.to_owned(),
         filters,
         access_log: Vec::new(),
+        response_headers: Vec::new(),
         paths: vec!["/users".to_owned()],
         against: None,
         optional: false,
@@ -177,10 +180,60 @@ pub fn all(options: &Options) -> Vec<Case> {
         }));
         cases.push(Case { paths, against, ..ours(id, title, configuration) });
     }
+    cases.extend(business(&fixed, &ours));
     if let Some(module) = &options.candidate {
         cases.push(case("candidate", "candidate, defaults", vec![wasm(module, &fixed(json!({})))]));
         let sampled = fixed(json!({"sampling": {"rate": 0.01}}));
         cases.push(case("candidate1", "candidate, rate 0.01", vec![wasm(module, &sampled)]));
     }
     cases
+}
+
+/// Custom metrics: rules that no request matches and that each one does, and reported events.
+fn business(
+    fixed: &impl Fn(Value) -> Value,
+    ours: &impl Fn(&'static str, &str, Value) -> Case,
+) -> Vec<Case> {
+    let rules = |count: usize, endpoint: &str| -> Vec<Value> {
+        let rule = |index| {
+            json!({
+                "name": format!("app_rule{index}_total"),
+                "type": "counter",
+                "match": {"methods": ["GET"], "endpoints": [endpoint], "statuses": ["2xx"],
+                          "response_headers": {"x-cache": "*"}},
+                "labels": {"status": {"from": "status_class"}},
+            })
+        };
+        (0..count).map(rule).collect()
+    };
+    let with = |id, title: &str, rules: Vec<Value>, against| Case {
+        against: Some(against),
+        response_headers: vec![("x-cache", "HIT")],
+        ..ours(id, title, fixed(json!({"custom_metrics": rules})))
+    };
+    let events = fixed(json!({
+        "custom_metrics": [{
+            "name": "app_cache_operations_total", "type": "counter", "source": "event",
+            "labels": {"operation": {}, "hit": {}},
+        }],
+        "events": {"response_header": "x-metric-events"},
+    }));
+    vec![
+        with("rules1", "1 rule, not matched", rules(1, "/orders"), "full"),
+        with("rules50", "50 rules, not matched", rules(50, "/orders"), "full"),
+        with("rules1m", "1 rule, matched", rules(1, "/users"), "full"),
+        with("rules50m", "50 rules, all matched", rules(50, "/users"), "rules1m"),
+        Case {
+            against: Some("full"),
+            ..ours("events", "events, none in the response", events.clone())
+        },
+        Case {
+            against: Some("events"),
+            response_headers: vec![(
+                "x-metric-events",
+                "app_cache_operations_total;operation=get;hit=?1",
+            )],
+            ..ours("event", "events, one in the response", events)
+        },
+    ]
 }

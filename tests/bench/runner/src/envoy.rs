@@ -148,7 +148,22 @@ fn bootstrap(case: &Case, port: u16, admin: u16) -> Value {
         },
     }));
     let tag = |name: &str| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
-    let tags = ["method", "endpoint", "status", "type", "decision", "metric", "label", "shard"];
+    let tags = [
+        "method",
+        "endpoint",
+        "status",
+        "type",
+        "decision",
+        "metric",
+        "label",
+        "shard",
+        "outcome",
+        "operation",
+        "hit",
+    ];
+    let headers = case.response_headers.iter();
+    let headers: Vec<Value> =
+        headers.map(|(key, value)| json!({"header": {"key": key, "value": value}})).collect();
     json!({
         "admin": {"address": address(admin)},
         "stats_config": {"stats_tags": tags.map(tag)},
@@ -167,6 +182,7 @@ fn bootstrap(case: &Case, port: u16, admin: u16) -> Value {
                         "domains": ["*"],
                         "routes": [{
                             "match": {"prefix": "/"},
+                            "response_headers_to_add": headers,
                             "direct_response": {"status": 200, "body": {"inline_string": "ok\n"}},
                         }],
                     }]},
