@@ -208,9 +208,11 @@ fn split_segments(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
 fn write_segment(segment: &[Piece], last: bool, changes: &mut Vec<String>) -> String {
     match segment {
         [Piece::Rest(name)] if last => return format!("{{*{name}}}"),
-        [Piece::Text(text)] => match text.split(';').next().unwrap_or_default() {
-            "*" | "**" if last => return "{*rest}".to_owned(),
-            "*" | "**" => return "{param}".to_owned(),
+        [Piece::Text(text)] => match text.as_str() {
+            // Parameters of the segment are left out, as below.
+            star if matches!(star.split(';').next(), Some("*" | "**")) => {
+                return if last { "{*rest}".to_owned() } else { "{param}".to_owned() };
+            }
             text => {
                 if let Some(name) = text.strip_prefix(':').filter(|name| !name.is_empty()) {
                     let name = parameter_name(name);
