@@ -72,7 +72,7 @@ test-wasm: ## run the unit and property tests of the core as Wasm under Node
 	cargo test --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
-test-e2e: build envoys ## run the end-to-end tests in real Envoys
+test-e2e: stack-programs envoys ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	cargo test --package route-metrics-e2e --no-fail-fast
 
