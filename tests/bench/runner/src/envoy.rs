@@ -140,7 +140,8 @@ fn ready(admin: u16) -> bool {
 }
 
 fn bootstrap(case: &Case, port: u16, admin: u16) -> Value {
-    let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    let address =
+        |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let mut filters = case.filters.clone();
     filters.push(json!({
         "name": "envoy.filters.http.router",

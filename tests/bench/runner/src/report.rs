@@ -119,18 +119,18 @@ impl Results {
         const WIDTH: f64 = 420.0;
         const ROW: f64 = 26.0;
         let none = self.index("none");
-        let bars: Vec<(&Case, f64, Vec<f64>)> = self
-            .cases
-            .iter()
-            .enumerate()
-            .filter(|(_, case)| case.id != "none")
-            .filter_map(|(index, case)| {
-                let each = self.rounds.iter().filter_map(|round| {
-                    Some(round.get(index)?.cpu_us - round.get(none?)?.cpu_us)
-                });
-                Some((case, self.added(index)?, each.collect()))
-            })
-            .collect();
+        let bars: Vec<(&Case, f64, Vec<f64>)> =
+            self.cases
+                .iter()
+                .enumerate()
+                .filter(|(_, case)| case.id != "none")
+                .filter_map(|(index, case)| {
+                    let each = self.rounds.iter().filter_map(|round| {
+                        Some(round.get(index)?.cpu_us - round.get(none?)?.cpu_us)
+                    });
+                    Some((case, self.added(index)?, each.collect()))
+                })
+                .collect();
         let most = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
         let scale = WIDTH / most;
         let height = ROW * (bars.len() as f64 + 2.0);

@@ -53,7 +53,12 @@ impl Context for Root {}
 impl RootContext for Root {
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
         let metrics = Rc::clone(&self.metrics);
-        Some(Box::new(Stream { metrics, started: None, method: String::new(), path: String::new() }))
+        Some(Box::new(Stream {
+            metrics,
+            started: None,
+            method: String::new(),
+            path: String::new(),
+        }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
