@@ -30,7 +30,7 @@ CARGO_MODULE := cargo rustc --profile module --lib --crate-type cdylib --target 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9_-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Ports: ENVOY_PORT=$(ENVOY_PORT) (traffic) ADMIN_PORT=$(ADMIN_PORT) METRICS_PORT=$(METRICS_PORT) DEMO_PORT=$(DEMO_PORT)"
 	@echo "Also:  PLUGIN=FILE (the plugin's JSON) ENVOY=PATH (an Envoy of your own)"

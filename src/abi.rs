@@ -16,12 +16,17 @@ use std::hash::BuildHasher;
 
 use crate::filter::{Action, Filter};
 use crate::host::{Ended, HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
+use crate::pairs;
 
 /// How often the host is asked to call back for flushing, in milliseconds.
 const TICK_MS: u32 = 1000;
+/// As above, where events may be posted: how long a post may wait if Envoy does not show its body
+/// (see `Filter::tick`).
+const POST_TICK_MS: u32 = 100;
 
 const STATUS_OK: u32 = 0;
 const STATUS_CAS_MISMATCH: u32 = 8;
+const STREAM_REQUEST: u32 = 0;
 const BUFFER_REQUEST_BODY: u32 = 0;
 const BUFFER_PLUGIN_CONFIGURATION: u32 = 7;
 /// No gRPC status: Envoy makes one from the response code where the request is a gRPC call.
@@ -48,6 +53,9 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -71,7 +79,6 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
-    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -179,28 +186,6 @@ fn foreign(name: &str, argument: &[u8], result: impl FnOnce(&[u8])) {
 /// comes back in the form of headers, with the numbers as names.
 const ENDED: &str = "[response.code, response.flags, response.size, request.duration]";
 
-/// Shows name and value of each pair in the form of the ABI: their number, the lengths of all
-/// names and values, and these themselves, each with a NUL behind it (proxy-wasm-cpp-host,
-/// `include/proxy-wasm/pairs_util.h`).
-fn for_each_pair(bytes: &[u8], each: &mut impl FnMut(&[u8], &[u8])) {
-    let Some((count, rest)) = bytes.split_first_chunk() else { return };
-    let count = u32::from_le_bytes(*count) as usize;
-    let Some((lengths, mut texts)) = rest.split_at_checked(count.saturating_mul(8)) else { return };
-    for length in lengths.chunks_exact(8) {
-        let Some((name_size, value_size)) = length.split_first_chunk() else { return };
-        let Some((value_size, _)) = value_size.split_first_chunk() else { return };
-        let name_size = u32::from_le_bytes(*name_size) as usize;
-        let value_size = u32::from_le_bytes(*value_size) as usize;
-        let Some((name, after)) = texts.split_at_checked(name_size) else { return };
-        let Some((value, after)) = after.get(1..).and_then(|t| t.split_at_checked(value_size))
-        else {
-            return;
-        };
-        texts = after.get(1..).unwrap_or_default();
-        each(name, value);
-    }
-}
-
 /// The host, as the filter sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Envoy;
@@ -263,11 +248,11 @@ impl Host for Envoy {
         status == STATUS_OK
     }
 
-    fn headers(&self, map: HeaderMap, mut each: impl FnMut(&[u8], &[u8])) {
+    fn headers(&self, map: HeaderMap, each: impl FnMut(&[u8], &[u8])) {
         let (mut data, mut size) = (std::ptr::null_mut(), 0);
         // SAFETY: the pointers are valid for the call.
         unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut size) };
-        look(data, size, |bytes| for_each_pair(bytes, &mut each));
+        look(data, size, |bytes| pairs::each(bytes, each));
     }
 
     fn prepare_ended(&self) -> Option<u32> {
@@ -283,7 +268,7 @@ impl Host for Envoy {
         foreign("expr_evaluate", &prepared.to_le_bytes(), |bytes| {
             let mut numbers = [None; 4];
             let mut slots = numbers.iter_mut();
-            for_each_pair(bytes, &mut |number, _| {
+            pairs::each(bytes, |number, _| {
                 if let (Some(slot), Ok(bytes)) = (slots.next(), number.try_into()) {
                     *slot = Some(u64::from_le_bytes(bytes));
                 }
@@ -304,6 +289,41 @@ impl Host for Envoy {
         status == STATUS_OK
     }
 
+    /// The host gives only the first line of a header that is asked for by name, so where there is
+    /// one, all headers are read.
+    fn response_header_lines(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        if !self.header(HeaderMap::Response, name, out) {
+            return false;
+        }
+        let (mut data, mut size) = (std::ptr::null_mut(), 0);
+        let mut all = Vec::new();
+        // SAFETY: the pointers are valid for the call.
+        let status =
+            unsafe { proxy_get_header_map_pairs(HeaderMap::Response as u32, &mut data, &mut size) };
+        take(data, size, &mut all);
+        if status == STATUS_OK {
+            out.truncate(start);
+            pairs::values(&all, name.as_bytes(), |value| {
+                if out.len() > start {
+                    out.push(b',');
+                }
+                out.extend_from_slice(value);
+            });
+        }
+        true
+    }
+
+    fn continue_request(&self, root: u32, stream: u32) {
+        // SAFETY: no pointers.
+        unsafe {
+            if proxy_set_effective_context(stream) == STATUS_OK {
+                proxy_continue_stream(STREAM_REQUEST);
+                proxy_set_effective_context(root);
+            }
+        }
+    }
+
     fn remove_response_header(&self, name: &str) {
         // SAFETY: the pointers are valid for the call.
         unsafe {
@@ -321,7 +341,7 @@ impl Host for Envoy {
     }
 
     fn send_response(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
-        let headers = pairs(headers);
+        let headers = pairs::encode(headers);
         // SAFETY: the pointers are valid for the call.
         unsafe {
             proxy_send_local_response(
@@ -346,24 +366,6 @@ impl Host for Envoy {
         // SAFETY: the pointers are valid for the call.
         unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
     }
-}
-
-/// Headers in the form of the ABI: their number, the lengths of all names and values, and these
-/// themselves, each with a NUL behind it (proxy-wasm-cpp-host, `include/proxy-wasm/pairs_util.h`).
-fn pairs(headers: &[(&str, &str)]) -> Vec<u8> {
-    // Wasm memory has at most 2³² bytes.
-    #[expect(clippy::cast_possible_truncation, reason = "a length in 32-bit memory")]
-    let length = |size: usize| (size as u32).to_le_bytes();
-    let mut bytes = length(headers.len()).to_vec();
-    for (name, value) in headers {
-        bytes.extend(length(name.len()));
-        bytes.extend(length(value.len()));
-    }
-    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.push(0);
-    }
-    bytes
 }
 
 /// Runs `work` on this VM's filter. The host calls one callback at a time; should it ever call
@@ -421,8 +423,9 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     }
     let accepted = filter(|filter| filter.configure(root, &bytes, |name| std::env::var(name).ok()));
     if accepted == Some(true) {
+        let waits = filter(|filter| filter.waits_for_posts(root)) == Some(true);
         // SAFETY: no pointers.
-        unsafe { proxy_set_tick_period_milliseconds(TICK_MS) };
+        unsafe { proxy_set_tick_period_milliseconds(if waits { POST_TICK_MS } else { TICK_MS }) };
     }
     u32::from(accepted == Some(true))
 }

@@ -53,6 +53,8 @@ pub struct Filter<H> {
     scratch: Scratch,
     flushes: u64,
     flushed_ns: u64,
+    /// Streams that wait for the body of a post, and some that no longer do.
+    waiting: Vec<u32>,
     /// Whether any configuration so far takes events from response headers.
     reports_in_headers: bool,
 }
@@ -81,6 +83,8 @@ struct Root {
     /// What was defined for the plan's rules.
     rules: Vec<rules::Family>,
     events: events::Families,
+    /// Whether Envoy has shown the body of a post of itself.
+    shows_bodies: bool,
     gauge: Option<usize>,
     decisions: Decisions,
     hash_key: [u8; 16],
@@ -109,8 +113,8 @@ enum Phase {
     New,
     /// Not in the sample, and nothing can bring it back.
     SampledOut,
-    /// Events are posted; the filter waits for the body.
-    Posting,
+    /// Events are posted; the filter waits for the body, and has done so for this many ticks.
+    Posting { ticks: u32 },
     /// Events were posted, and the filter has answered.
     Answered,
     /// Looked at.
@@ -143,6 +147,7 @@ impl<H: Host> Filter<H> {
             scratch: Scratch::default(),
             flushes: 0,
             flushed_ns: 0,
+            waiting: Vec::new(),
             reports_in_headers: false,
         }
     }
@@ -259,6 +264,7 @@ impl<H: Host> Filter<H> {
             endpoint_ids,
             rules,
             events,
+            shows_bodies: false,
             gauge,
             decisions,
             hash_key,
@@ -380,7 +386,7 @@ impl<H: Host> Filter<H> {
                 }
             }
             // They are no traffic of the application's.
-            Phase::Posting | Phase::Answered => decisions.excluded,
+            Phase::Posting { .. } | Phase::Answered => decisions.excluded,
             Phase::New | Phase::SampledOut => decisions.sampled_out,
         };
         decision.add(&self.host, 1);
@@ -501,6 +507,7 @@ impl<H: Host> Filter<H> {
     /// About a second has passed: gauges are told, what was learned is exchanged, and
     /// configurations that are gone are forgotten.
     pub fn tick(&mut self, root: u32) {
+        self.release_posts(root);
         if let Some(root) = self.roots.get_mut(&root) {
             root.last_flush = self.flushes;
         }

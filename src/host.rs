@@ -150,6 +150,13 @@ pub trait Host {
     }
     /// Appends a property's bytes to `out`; false where there is none.
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool;
+    /// Appends the values of all lines of a response header to `out`, joined by commas; false where
+    /// there is none.
+    fn response_header_lines(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        self.header(HeaderMap::Response, name, out)
+    }
+    /// Lets a request go on that was told to wait. To be called in the context of `root`.
+    fn continue_request(&self, root: u32, stream: u32);
     /// Takes a response header away, all lines of it.
     fn remove_response_header(&self, name: &str);
     /// Appends the request body that the host has buffered to `out`, at most `max` bytes; false

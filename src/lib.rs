@@ -21,6 +21,7 @@ pub mod method;
 pub mod number;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod openapi;
+pub mod pairs;
 pub mod plan;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod preview;

@@ -40,6 +40,7 @@ pub struct Recorder {
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     body: RefCell<Vec<u8>>,
     responses: RefCell<Vec<Response>>,
+    continued: RefCell<Vec<u32>>,
     log: RefCell<Vec<(LogLevel, String)>>,
     ended_at_once: Cell<bool>,
     reads: Cell<u64>,
@@ -90,6 +91,11 @@ impl Recorder {
     /// The answers that were given since the request was shown.
     pub fn responses(&self) -> Vec<Response> {
         self.responses.borrow().clone()
+    }
+
+    /// The requests that were let go on, in order.
+    pub fn continued(&self) -> Vec<u32> {
+        self.continued.borrow().clone()
     }
 
     /// Whether a header is there.
@@ -247,6 +253,10 @@ impl Host for Recorder {
         let Some(value) = properties.get(&property) else { return false };
         out.extend_from_slice(value);
         true
+    }
+
+    fn continue_request(&self, _root: u32, stream: u32) {
+        self.continued.borrow_mut().push(stream);
     }
 
     fn remove_response_header(&self, name: &str) {

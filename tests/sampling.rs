@@ -1,7 +1,5 @@
 //! Sampled counters are unbiased estimates of the traffic, and `always` is exact.
 
-#![allow(dead_code)]
-
 mod common;
 
 use common::{Request, Worker, get};

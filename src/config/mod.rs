@@ -5,6 +5,7 @@ mod custom;
 mod env;
 mod mistakes;
 mod model;
+mod number;
 mod parse;
 
 pub use compile::{Capacity, OWN_LABELS, compile};

@@ -371,6 +371,7 @@ pub struct Sampling {
     /// The share of requests in the uniform sample, from 0 to 1. Counters add 1/rate for each, so
     /// rates stay true. The environment variable `METRICS_SAMPLE_RATE` overrides it.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 0.0, max = 1.0)))]
+    #[serde(deserialize_with = "super::number::read")]
     pub rate: f64,
     /// Requests that are counted whatever the sample says, with weight 1.
     pub always: Always,
@@ -498,7 +499,7 @@ pub struct CustomMetric {
     #[serde(default)]
     pub labels: Option<BTreeMap<String, CustomLabel>>,
     /// Multiplies a value before it is rounded to the nearest whole number; above 0.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub scale: Option<f64>,
 }
 
@@ -578,10 +579,10 @@ pub struct Value {
     #[serde(default)]
     pub name: Option<String>,
     /// The number, for `"from": "constant"`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub value: Option<f64>,
     /// Multiplies the number before it is rounded to the nearest whole number; above 0.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::number::read_optional")]
     pub scale: Option<f64>,
 }
 

@@ -349,9 +349,26 @@ mod tests {
         let limits = prost_types::Value {
             kind: Some(Kind::StructValue(object(vec![("max_values_per_label", number)]))),
         };
-        let message = object(vec![("namespace", string("django")), ("limits", limits)]);
+        // Envoy makes text of fractions.
+        let sampling = prost_types::Value {
+            kind: Some(Kind::StructValue(object(vec![("rate", string("0.25"))]))),
+        };
+        let message = object(vec![
+            ("namespace", string("django")),
+            ("limits", limits),
+            ("sampling", sampling),
+        ]);
         let config = parse(&message.encode_to_vec()).unwrap();
         assert_eq!(config.namespace, "django");
+        assert!((config.sampling.rate - 0.25).abs() < f64::EPSILON);
         assert_eq!(config.limits.max_values_per_label, 50);
+    }
+    #[test]
+    fn text_that_is_no_number_is_refused_where_one_is_expected() {
+        for text in ["", "half", "NaN", "inf", "1e400"] {
+            let json = format!(r#"{{"sampling": {{"rate": "{text}"}}}}"#);
+            let message = parse(json.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains("sampling.rate") && message.contains("a number"), "{message}");
+        }
     }
 }

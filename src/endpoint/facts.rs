@@ -159,6 +159,12 @@ impl Facts {
         node.sightings
     }
 
+    /// How many nodes and words something is known of.
+    #[cfg(test)]
+    pub fn size(&self) -> usize {
+        self.nodes.len() + self.words.len()
+    }
+
     /// Whether there is room for more. Asked before several facts that belong together.
     pub fn has_room(&self) -> bool {
         self.logged + self.untold.len() < MAX_LOG_BYTES && self.untold.len() < MAX_UNTOLD_BYTES

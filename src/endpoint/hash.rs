@@ -1,8 +1,6 @@
 //! Hashing of segments: the same on every worker and every machine, because what one worker has
 //! learned is told to the others by hash.
 
-use super::matcher;
-
 /// Bits of a hash that leave the machine's memory: positions have 48, segments 32.
 const KEY_BITS: u32 = 48;
 
@@ -17,7 +15,30 @@ fn spread(mut x: u64) -> u64 {
 
 /// The hash of a byte string.
 pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
-    spread(matcher::hash(bytes))
+    spread(fold(bytes))
+}
+
+/// Folds a byte string, eight bytes at a time; the last eight may overlap those before.
+fn fold(text: &[u8]) -> u64 {
+    let length = text.len() as u64;
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        let hash = words.iter().fold(length, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        return mix(hash, u64::from_le_bytes(*last));
+    }
+    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    mix(length, word)
+}
+
+/// Adds a value to a hash of values.
+pub(super) fn mix(hash: u64, value: u64) -> u64 {
+    let product = (hash.rotate_left(26) ^ value).wrapping_mul(MULTIPLIER);
+    product ^ product >> 29
 }
 
 /// The name of a segment: 32 bits of its hash.

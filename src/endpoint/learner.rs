@@ -335,3 +335,6 @@ fn finish(path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::hash;
 use super::path::MAX_SEGMENTS;
 use super::template::{Segment, Shape, Template, fit, texts};
 
@@ -227,7 +228,7 @@ impl Matcher {
         if text.len() > self.longest {
             return None;
         }
-        let hash = short(hash(text));
+        let hash = hash::segment(text);
         for offset in 0..=mask {
             let slot = node.edges + (hash.wrapping_add(offset) & mask);
             let edge = self.edges.get(slot as usize)?;
@@ -455,7 +456,7 @@ impl<'t> Builder<'t> {
         for group in entries.chunk_by(|one, two| one.segment(depth) == two.segment(depth)) {
             let segment = match group.first().map(|entry| entry.segment(depth)) {
                 Some(Some(Segment::Rest)) => {
-                    class = mix(class, 1);
+                    class = hash::mix(class, 1);
                     extra.rest = self.ends(group, &mut class);
                     node.below.0 |= Below::REST;
                     continue;
@@ -469,20 +470,20 @@ impl<'t> Builder<'t> {
             };
             let built = self.child(group, depth + 1);
             node.below.add(built.below);
-            class = mix(class, built.class);
+            class = hash::mix(class, built.class);
             match segment {
                 Segment::Static(text) => {
-                    class = mix(class, hash(text.as_bytes()));
+                    class = hash::mix(class, hash::of_bytes(text.as_bytes()));
                     children.push((text, built.child));
                 }
                 Segment::Pattern(pattern) => {
                     let joined = texts(pattern).collect::<Vec<_>>().join("\0");
-                    class = mix(class, hash(joined.as_bytes()));
+                    class = hash::mix(class, hash::of_bytes(joined.as_bytes()));
                     let text = self.append(joined.as_bytes());
                     patterns.push((pattern, Pattern { text, child: built.child }));
                 }
                 Segment::Param | Segment::Rest => {
-                    class = mix(class, 2);
+                    class = hash::mix(class, 2);
                     node.param = built.child;
                 }
             }
@@ -518,7 +519,7 @@ impl<'t> Builder<'t> {
                     self.matcher.method(method.as_bytes())
                 }
             };
-            *class = mix(*class, u64::from(method) + 3);
+            *class = hash::mix(*class, u64::from(method) + 3);
             let last = index + 1 == entries.len();
             self.matcher.ends.push(End { method, template: entry.index, last });
         }
@@ -553,7 +554,7 @@ impl<'t> Builder<'t> {
         node.below.set_slots(slots);
         let mut table = vec![Edge::default(); slots];
         for &(text, child) in children {
-            let hash = short(hash(text.as_bytes()));
+            let hash = hash::segment(text.as_bytes());
             let edge = Edge { hash, text: self.intern(text), child };
             let order = (0..slots).map(|offset| (hash as usize).wrapping_add(offset) & (slots - 1));
             for slot in order {
@@ -600,34 +601,6 @@ fn beside(prefix: &[u8], suffix: &[u8]) -> u64 {
 /// A place as it is kept; a configuration of 4 GiB does not reach the module.
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
-}
-
-/// Adds to a hash.
-fn mix(hash: u64, value: u64) -> u64 {
-    let product = (hash.rotate_left(26) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    product ^ product >> 29
-}
-
-/// The hash of a text, eight bytes at a time; the last eight may overlap those before.
-pub(super) fn hash(text: &[u8]) -> u64 {
-    let length = text.len() as u64;
-    if let Some(last) = text.last_chunk::<8>() {
-        let (words, _) = text.as_chunks::<8>();
-        let hash = words.iter().fold(length, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-        return mix(hash, u64::from_le_bytes(*last));
-    }
-    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-        }
-        _ => text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-    };
-    mix(length, word)
-}
-
-/// The half of a hash that is kept.
-fn short(hash: u64) -> u32 {
-    (hash >> 32) as u32
 }
 
 #[cfg(test)]

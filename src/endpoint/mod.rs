@@ -275,14 +275,14 @@ struct Labels {
 impl Labels {
     /// Where a label is.
     fn place(&mut self, label: String) -> u32 {
-        let hash = matcher::hash(label.as_bytes());
+        let hash = hash::of_bytes(label.as_bytes());
         let same = |&place: &u32| self.all.get(place as usize) == Some(&label);
         if let Some(&place) = self.places.find(hash, same) {
             return place;
         }
         let place = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         let rehash = |&place: &u32| {
-            matcher::hash(self.all.get(place as usize).map_or(&[], |label| label.as_bytes()))
+            hash::of_bytes(self.all.get(place as usize).map_or(&[], |label| label.as_bytes()))
         };
         self.places.insert_unique(hash, place, rehash);
         self.all.push(label);
@@ -369,7 +369,7 @@ fn check_endpoint(endpoint: &str) -> Result<(), String> {
         ));
     }
     let mut shown = String::new();
-    labels::encode(endpoint.as_bytes(), MAX_ENDPOINT_BYTES * 3, &mut shown);
+    labels::encode_foreign(endpoint.as_bytes(), MAX_ENDPOINT_BYTES * 3, &mut shown);
     if shown == endpoint {
         return Ok(());
     }

@@ -267,11 +267,12 @@ struct Segments {
 fn marks(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES * 0x80);
-    let slashes = zeros(word ^ ONES * b'/' as u64);
+    let all = |byte: u8| ONES * u64::from(byte);
+    let slashes = zeros(word ^ all(b'/'));
     // `;` and `?` differ in one bit.
-    let ends = zeros((word | ONES * 0x04) ^ ONES * b'?' as u64);
+    let ends = zeros((word | all(0x04)) ^ all(b'?'));
     // `#` and `%`, with `!` and `'`.
-    let hashes = zeros((word & !(ONES * 0x06)) ^ ONES * b'!' as u64);
+    let hashes = zeros((word & !all(0x06)) ^ all(b'!'));
     slashes | ends | hashes
 }
 

@@ -158,7 +158,8 @@ fn seen(
     }
     let again = node.known_repeated.saturating_add(node.unknown_repeated);
     let once = node.unknown_once().saturating_add(node.known_once());
-    when(again >= 2 && again / 3 >= once, Trait::MostlyKnown);
+    let repeats = again >= 2 && again / 3 >= once && once < 10;
+    when(repeats, Trait::MostlyKnown);
     when(once >= 3 && once / 2 >= again, Trait::MostlyUnknown);
 
     let word = facts.word(token.hash);
@@ -197,7 +198,9 @@ fn seen(
         };
         when(true, if alike { Trait::LikeTheOthers } else { Trait::UnlikeTheOthers });
     }
-    when(facts.node(hash::below(place.node, token.hash)).is(Node::REPEATED), Trait::Repeated);
+    let repeated = facts.node(hash::below(place.node, token.hash)).is(Node::REPEATED);
+    when(repeated, Trait::Repeated);
+    when(repeated && repeats, Trait::RepeatedLikeAll);
     if node.is(Node::COLLAPSED) {
         when(
             true,

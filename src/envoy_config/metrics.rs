@@ -104,7 +104,7 @@ impl MetricsAccess {
             let Network { address, prefix } = network;
             // The address of the connection: what a header says of it does not count.
             format!(
-                "                  - direct_remote_ip: {{ address_prefix: \"{address}\", prefix_len: {prefix} }}\n"
+                "                    - direct_remote_ip: {{ address_prefix: \"{address}\", prefix_len: {prefix} }}\n"
             )
         };
         let principals: String = self.allow.iter().map(principal).collect();

@@ -6,6 +6,9 @@ use crate::events::{Words, header, post};
 use crate::host::{HeaderMap, Host};
 use crate::value;
 
+/// A post whose body was not shown goes on after so many ticks; the first may come at once.
+const POST_TICKS: u32 = 2;
+
 impl Root {
     fn words<'a>(&'a self, buffers: &'a mut value::Buffers) -> Words<'a> {
         Words { max: self.plan.max_value_length, hash_key: &self.hash_key, buffers }
@@ -43,16 +46,23 @@ impl<H: Host> Filter<H> {
         } else if complete {
             self.post(stream, true);
         } else if let Some(state) = self.streams.get_mut(&stream) {
-            state.phase = Phase::Posting;
+            state.phase = Phase::Posting { ticks: 0 };
+            self.waiting.push(stream);
         }
         Action::Wait
     }
 
     /// More of the request's body is there: `size` bytes so far, and `complete` where that is all.
     pub fn request_body(&mut self, stream: u32, size: usize, complete: bool) -> Action {
-        match self.streams.get(&stream).map(|state| &state.phase) {
-            Some(Phase::Posting) => {}
-            Some(Phase::Answered) => return Action::Wait,
+        let Some(state) = self.streams.get(&stream) else { return Action::Continue };
+        match state.phase {
+            Phase::Posting { ticks } if ticks < POST_TICKS => {
+                if let Some(root) = self.roots.get_mut(&state.root) {
+                    root.shows_bodies = true;
+                }
+            }
+            Phase::Posting { .. } => {}
+            Phase::Answered => return Action::Wait,
             _ => return Action::Continue,
         }
         if size > post::MAX_BYTES {
@@ -61,6 +71,43 @@ impl<H: Host> Filter<H> {
             self.post(stream, false);
         }
         Action::Wait
+    }
+
+    /// Whether a configuration takes posts.
+    pub fn waits_for_posts(&self, root: u32) -> bool {
+        self.roots.get(&root).is_some_and(|root| root.plan.events.path.is_some())
+    }
+
+    /// Lets posts go on whose body Envoy has not shown.
+    ///
+    /// Envoy makes of "stop here" at request headers "stop all", and shows no body, unless the
+    /// plugin's `allow_on_headers_stop_iteration` is true (since 1.35). Without it, a post waits
+    /// until its body is probably there, and goes on then: Envoy passes the headers to the next
+    /// filter and the body, which it had kept, to this one in the same turn, so that the answer
+    /// comes before anything was written upstream. Only where the next filter answers at once, as
+    /// the router does for a direct response, the client gets that.
+    pub(super) fn release_posts(&mut self, root: u32) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let Self { host, roots, streams, waiting, .. } = self;
+        let shows_bodies = roots.get(&root).is_some_and(|root| root.shows_bodies);
+        waiting.retain(|stream| {
+            let Some(state) = streams.get_mut(stream) else { return false };
+            let Phase::Posting { ticks } = &mut state.phase else { return false };
+            if state.root != root {
+                return true;
+            }
+            if shows_bodies {
+                return false;
+            }
+            *ticks += 1;
+            let keep = *ticks < POST_TICKS;
+            if !keep {
+                host.continue_request(root, *stream);
+            }
+            keep
+        });
     }
 
     /// Records what was posted, all of it or nothing, and answers.
@@ -116,7 +163,7 @@ impl<H: Host> Filter<H> {
         let Some(name) = &plan.response_header else { return };
         let mut field = std::mem::take(&mut scratch.report);
         field.clear();
-        if host.header(HeaderMap::Response, name, &mut field) {
+        if host.response_header_lines(name, &mut field) {
             host.remove_response_header(name);
             match header::parse(plan, &field) {
                 Err(refusal) => root.events.count(host, refusal.outcome, 1),

@@ -95,9 +95,10 @@ pub(super) fn parse(text: &[u8]) -> anyhow::Result<Value> {
         bail!("is empty");
     }
     let Pruned(document) = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).or_else(|json| {
-            // Flow YAML starts with a brace, too; JSON is what was most likely meant.
-            parse_yaml(text).map_err(|_| anyhow!("is not JSON: {json}"))
+        // Flow YAML starts with a brace, too, but JSON is what was most likely meant.
+        serde_json::from_str(text).or_else(|json| match parse_yaml(text) {
+            Ok(yaml) if version(&yaml.0).is_some() => Ok(yaml),
+            _ => Err(anyhow!("is not JSON: {json}")),
         })?
     } else {
         parse_yaml(text).map_err(|error| anyhow!("is neither JSON nor YAML: {error}"))?
@@ -164,27 +165,32 @@ pub(super) fn paths(document: &Value, name: &Path, files: &mut Files) -> anyhow:
     Ok(items)
 }
 
-/// The base paths of the whole document, which tells its version.
-fn root_bases(document: &Value) -> anyhow::Result<Vec<Base>> {
-    let version = |key: &str| match document.get(key) {
+/// The version of a specification: of OpenAPI, or of Swagger.
+fn version(document: &Value) -> Option<Result<String, String>> {
+    let text = |key: &str| match document.get(key) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    match (version("openapi"), version("swagger")) {
-        (Some(version), _) if version.starts_with("3.") || version == "3" => {
+    text("openapi").map(Ok).or_else(|| text("swagger").map(Err))
+}
+
+/// The base paths of the whole document, which tells its version.
+fn root_bases(document: &Value) -> anyhow::Result<Vec<Base>> {
+    match version(document) {
+        Some(Ok(version)) if version.starts_with("3.") || version == "3" => {
             let servers = document.get("servers").and_then(Value::as_array);
             Ok(server::bases(servers.map_or(&[], Vec::as_slice)))
         }
-        (Some(version), _) => {
+        Some(Ok(version)) => {
             bail!("is OpenAPI {version:?}; 3.0, 3.1 and 3.2 are known, and Swagger 2.0")
         }
-        (None, Some(version)) if version.starts_with('2') => {
+        Some(Err(version)) if version.starts_with('2') => {
             let base = document.get("basePath").and_then(Value::as_str).unwrap_or_default();
             Ok(vec![Base::of_base_path(base)])
         }
-        (None, Some(version)) => bail!("is Swagger {version:?}; only 2.0 is known, and OpenAPI 3"),
-        (None, None) => bail!(
+        Some(Err(version)) => bail!("is Swagger {version:?}; only 2.0 is known, and OpenAPI 3"),
+        None => bail!(
             "is no OpenAPI specification: it has neither `openapi` (\"3.0.3\", \"3.1.0\") nor \
              `swagger` (\"2.0\")"
         ),

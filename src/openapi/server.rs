@@ -51,14 +51,14 @@ pub(super) fn bases(servers: &[Value]) -> Vec<Base> {
 
 fn bases_of_server(server: &Value) -> Vec<Base> {
     let Some(url) = server.get("url").and_then(Value::as_str) else { return Vec::new() };
+    let variables = server.get("variables");
+    let variable = |name: &str| variable_values(variables.and_then(|all| all.get(name)));
     let mut notes = Vec::new();
-    // The authority is cut off first, so that only variables in the path count.
-    let written = path_of_url(url, &mut notes);
+    let written = path_of_url(&with_authority(url, variable), &mut notes);
     let mut paths = vec![String::new()];
     let mut rest = written.as_str();
     while let Some((text, name, tail)) = next_variable(rest) {
-        let values = variable_values(server.pointer("/variables").and_then(|v| v.get(name)));
-        let values = match values {
+        let values = match variable(name) {
             Some(values) if values.len() * paths.len() <= MAX_BASES => values,
             Some(_) => {
                 notes.push(format!("{{{name}}} has many values, so it is a placeholder"));
@@ -85,6 +85,22 @@ fn bases_of_server(server: &Value) -> Vec<Base> {
         }
     }
     bases
+}
+
+/// A URL whose authority has no variables: which of their values it is does not matter, but one of
+/// them may hold the start of the path, as in `https://api.example.com{basePath}`.
+fn with_authority(url: &str, variable: impl Fn(&str) -> Option<Vec<String>>) -> String {
+    let Some(start) = url.find("//").map(|at| at + 2) else { return url.to_owned() };
+    let (before, rest) = url.split_at_checked(start).unwrap_or((url, ""));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let mut known = before.to_owned();
+    let mut rest = authority;
+    while let Some((text, name, tail)) = next_variable(rest) {
+        let value = variable(name).and_then(|values| values.into_iter().next());
+        known.extend([text, &value.unwrap_or_default()]);
+        rest = tail;
+    }
+    known + rest + path
 }
 
 /// Text before a variable, its name, and what follows.

@@ -174,13 +174,10 @@ fn read_expression(inner: &str, pieces: &mut Vec<Piece>, changes: &mut Vec<Strin
 
 /// A name that a template may have.
 fn parameter_name(name: &str) -> String {
-    let valid = |c: char| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' };
-    let name: String = name.trim().chars().map(valid).take(100).collect();
-    match name.trim_matches('_') {
-        "" => "param".to_owned(),
-        _ if name.starts_with('_') || name.ends_with('_') => name,
-        trimmed => trimmed.to_owned(),
-    }
+    let valid = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let name = name.trim_matches(|c| !valid(c));
+    let name: String = name.chars().map(|c| if valid(c) { c } else { '_' }).take(100).collect();
+    if name.is_empty() { "param".to_owned() } else { name }
 }
 
 /// Splits at the slashes of text.

@@ -132,11 +132,19 @@ impl Spread {
 /// list is full.
 #[derive(Debug)]
 pub(super) struct Curve {
-    pub points: Vec<(u64, usize, usize)>,
+    points: Vec<(u64, usize, usize)>,
     step: u64,
 }
 
 impl Curve {
+    /// All points, with the last request.
+    pub fn with_end(&self, end: (u64, usize, usize)) -> Vec<(u64, usize, usize)> {
+        let mut points = self.points.clone();
+        points.retain(|point| point.0 < end.0);
+        points.push(end);
+        points
+    }
+
     fn add(&mut self, requests: u64, endpoints: usize, series: usize) {
         if self.points.len() >= MAX_POINTS {
             let mut keep = false;

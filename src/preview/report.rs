@@ -308,7 +308,7 @@ impl Report {
                 lines_per_second: if seconds > 0.0 { lines as f64 / seconds } else { 0.0 },
                 filter_ns_per_request: replay.time_per_request().as_nanos() as f64,
             },
-            growth: replay.curve.points.clone(),
+            growth: replay.curve.with_end((replay.requests, replay.endpoints.len(), stats.len())),
             notes: Vec::new(),
         };
         report.notes = notes(replay, &report);

@@ -111,7 +111,7 @@ fn custom(config: &Config, prefix: &str) -> Vec<CustomFamily> {
         .map(|metric| CustomFamily {
             name: format!("{prefix}{}", metric.name),
             kind: metric.r#type,
-            labels: metric.labels.keys().cloned().collect(),
+            labels: metric.labels.iter().flatten().map(|(name, _)| name.clone()).collect(),
         })
         .collect()
 }

@@ -1,5 +1,7 @@
 //! A worker on a host in memory, and requests to send to it.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use route_metrics::filter::Filter;
 use route_metrics::host::{HeaderMap, Host, MetricKind, Property};
 use route_metrics::recorder::Recorder;

@@ -43,6 +43,9 @@ pub struct Plugin {
     pub module: PathBuf,
     /// What Envoy does when a VM has died.
     pub failure_policy: String,
+    /// `allow_on_headers_stop_iteration`: whether the filter sees a body before it lets the headers
+    /// go on.
+    pub stop_at_headers: bool,
 }
 
 impl Plugin {
@@ -55,6 +58,7 @@ impl Plugin {
             vm_id: "route-metrics".to_owned(),
             module: repository().join("dist/route_metrics.wasm"),
             failure_policy: "FAIL_RELOAD".to_owned(),
+            stop_at_headers: false,
         }
     }
 
@@ -76,6 +80,13 @@ impl Plugin {
     #[must_use]
     pub fn vm_id(mut self, vm_id: &str) -> Self {
         self.vm_id = vm_id.to_owned();
+        self
+    }
+
+    /// The same with `allow_on_headers_stop_iteration`.
+    #[must_use]
+    pub fn stop_at_headers(mut self) -> Self {
+        self.stop_at_headers = true;
         self
     }
 
@@ -108,6 +119,7 @@ impl Plugin {
                     "name": "route_metrics",
                     "root_id": "route_metrics",
                     "failure_policy": self.failure_policy,
+                    "allow_on_headers_stop_iteration": self.stop_at_headers,
                     "vm_config": {
                         "vm_id": self.vm_id,
                         "runtime": "envoy.wasm.runtime.v8",
@@ -141,6 +153,7 @@ pub struct Setup {
     pub(crate) dynamic: bool,
     pub(crate) port: u16,
     plugin: Option<Plugin>,
+    beside: Vec<(String, Plugin)>,
     stats: Stats,
     routes: Vec<Value>,
     clusters: Vec<Value>,
@@ -160,6 +173,7 @@ impl Setup {
             dynamic: false,
             port: 0,
             plugin: None,
+            beside: Vec::new(),
             stats: Stats::Bootstrap,
             routes: Vec::new(),
             clusters: vec![cluster(UPSTREAM, upstream)],
@@ -201,6 +215,14 @@ impl Setup {
     #[must_use]
     pub fn plugin(mut self, plugin: Plugin) -> Self {
         self.plugin = Some(plugin);
+        self
+    }
+
+    /// One more listener, on which everything is answered `404` unless the filter, with another
+    /// plugin configuration, does so itself.
+    #[must_use]
+    pub fn listener_beside(mut self, name: &str, plugin: Plugin) -> Self {
+        self.beside.push((name.to_owned(), plugin));
         self
     }
 
@@ -350,7 +372,15 @@ impl Setup {
                 },
             });
         } else {
-            all["static_resources"]["listeners"] = json!([self.listener(directory)]);
+            let mut listeners = vec![self.listener(directory)];
+            for (name, plugin) in &self.beside {
+                let mut other = self.clone().plugin(plugin.clone());
+                other.routes = vec![direct_response("/", 404, "")];
+                let mut listener = other.listener(directory);
+                listener["name"] = name.as_str().into();
+                listeners.push(listener);
+            }
+            all["static_resources"]["listeners"] = listeners.into();
         }
         all
     }

@@ -73,7 +73,12 @@ impl Connection {
 
     fn fill(&mut self) -> Result<usize, NoResponse> {
         let mut buffer = [0; 16 * 1024];
-        let read = self.stream.read(&mut buffer)?;
+        let read = loop {
+            match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                outcome => break outcome?,
+            }
+        };
         self.unread.extend_from_slice(buffer.get(..read).unwrap_or_default());
         Ok(read)
     }

@@ -2,9 +2,10 @@
 //!
 //! Cases run in turn, many short rounds, and the fastest round of each is printed beside the median:
 //! the first is what the code costs, the second tells how busy the machine was. Runs natively and
-//! as Wasm (`wasm32-wasip1`). An argument picks the cases whose names hold it, for profilers.
+//! as Wasm (`wasm32-wasip1`, by `run-wasm.mjs`). An argument picks the cases whose names hold it, for profilers.
 
 mod alloc;
+mod inference;
 mod traffic;
 
 use std::hint::black_box;
@@ -127,4 +128,6 @@ fn main() {
             case.endpoints.heap_bytes() / 1000,
         );
     }
+    println!();
+    inference::run();
 }

@@ -1,0 +1,284 @@
+//! The command as its users see it: what it prints where, and how it exits.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_route-metrics"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // The command may stop reading before all is written.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// What a call that works prints.
+#[track_caller]
+fn stdout(arguments: &[&str], input: &str) -> String {
+    let output = run(arguments, input.as_bytes());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The lines that a call that fails prints as errors.
+#[track_caller]
+fn errors(arguments: &[&str], input: &str) -> Vec<String> {
+    let output = run(arguments, input.as_bytes());
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn yaml(text: &str) -> Value {
+    let mut documents = route_metrics::envoy_config::yaml(text.as_bytes()).unwrap();
+    assert_eq!(documents.len(), 1, "{text}");
+    documents.remove(0)
+}
+
+/// A configuration of Envoy with a route-metrics plugin and another one.
+fn envoy(configuration: &str) -> String {
+    format!(
+        r#"
+static_resources:
+  listeners:
+  - filter_chains:
+    - filters:
+      - typed_config:
+          http_filters:
+          - typed_config:
+              config:
+                name: other
+                vm_config: {{ code: {{ local: {{ filename: other.wasm }} }} }}
+                configuration: {{ "@type": x/google.protobuf.StringValue, value: "[" }}
+          - typed_config:
+              config:
+                vm_config: {{ code: {{ local: {{ filename: /etc/envoy/route_metrics.wasm }} }} }}
+                {configuration}
+"#
+    )
+}
+
+const PLACE: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config\
+                     .http_filters[1].typed_config.config.configuration";
+
+#[test]
+fn check_prints_every_mistake_on_a_line_of_its_own() {
+    assert_eq!(stdout(&["check", "-"], "{}"), "");
+    assert_eq!(stdout(&["check", "-"], ""), "");
+    let found = errors(
+        &["check", "-"],
+        r#"{"limits": {"max_values_per_label": 0}, "sampling": {"rate": 2}}"#,
+    );
+    assert_eq!(
+        found,
+        [
+            "limits.max_values_per_label: 0 is out of range; use 1 to 1000000",
+            "sampling.rate: 2 is out of range; use 0 to 1",
+        ]
+    );
+    let found = errors(&["check", "/no/such/file"], "");
+    assert!(found.len() == 1 && found[0].starts_with("/no/such/file: "), "{found:?}");
+}
+
+#[test]
+fn check_finds_the_plugin_in_a_configuration_of_envoy_in_every_form() {
+    let base64 = "eyJ4IjogMX0";
+    for configuration in [
+        r#"configuration: { "@type": type.googleapis.com/google.protobuf.StringValue, value: '{"x": 1}' }"#.to_owned(),
+        format!(r#"configuration: {{ "@type": type.googleapis.com/google.protobuf.BytesValue, value: {base64} }}"#),
+        r#"configuration: { "@type": type.googleapis.com/google.protobuf.Struct, value: { x: 1 } }"#.to_owned(),
+    ] {
+        let found = errors(&["check", "-"], &envoy(&configuration));
+        let start = format!("{PLACE}: x: unknown field `x`, expected one of `enabled`");
+        assert!(found.len() == 1 && found[0].starts_with(&start), "{found:?}");
+    }
+    for good in [
+        "",
+        "configuration:",
+        r#"configuration: { "@type": x/google.protobuf.Struct, value: { sampling: { rate: 0.5 } } }"#,
+        r#"configuration: { "@type": x/google.protobuf.Struct }"#,
+    ] {
+        assert_eq!(stdout(&["check", "-"], &envoy(good)), "", "{good}");
+    }
+    for (bad, part) in [
+        (r#"configuration: { "@type": x/google.protobuf.Value, value: 1 }"#, "`@type` is"),
+        (r#"configuration: { "@type": x/google.protobuf.BytesValue, value: "!" }"#, "not base64"),
+        (r#"configuration: { "@type": x/google.protobuf.StringValue, value: 1 }"#, "not a string"),
+    ] {
+        let found = errors(&["check", "-"], &envoy(bad));
+        assert!(found.len() == 1 && found[0].contains(part), "{found:?}");
+    }
+}
+
+#[test]
+fn check_finds_the_plugin_in_resources_of_istio_and_envoy_gateway() {
+    let istio = "kind: Namespace\n---\nkind: WasmPlugin\nmetadata: {name: metrics}\n\
+                 spec: {url: 'oci://example/route-metrics:1', pluginConfig: {x: 1}}\n";
+    let gateway = "kind: EnvoyExtensionPolicy\nmetadata: {name: metrics}\nspec:\n  wasm:\n  - name: other\n  \
+                   - name: route-metrics\n    config: {x: 1}\n";
+    for (text, place) in
+        [(istio, "document[1].spec.pluginConfig: x: "), (gateway, "spec.wasm[1].config: x: ")]
+    {
+        let found = errors(&["check", "-"], text);
+        assert!(found.len() == 1 && found[0].starts_with(place), "{found:?}");
+    }
+}
+
+#[test]
+fn what_holds_no_plugin_is_refused() {
+    for (text, part) in [
+        ("static_resources: {}", "no Wasm plugin"),
+        ("a: [", "neither JSON nor YAML"),
+        ("a: 1", "not JSON"),
+        ("\u{1}", "neither JSON nor YAML"),
+        (r#"{"vm_config": {"code": {}}, "name": "other"}"#, "none of the Wasm plugins"),
+    ] {
+        let found = errors(&["check", "-"], text);
+        assert!(found.iter().any(|line| line.contains(part)), "{text:?}: {found:?}");
+    }
+    let found = errors(&["check", "-"], "kind: WasmPlugin\nspec: {url: other}\n");
+    assert!(found[0].contains("none of the Wasm plugins"), "{found:?}");
+}
+
+#[test]
+fn bootstrap_has_a_tag_for_every_label_and_buckets_for_every_histogram() {
+    let plugin = r#"{
+        "namespace": "shop",
+        "labels": {"tenant": {"from": "request_header", "name": "x-tenant"}},
+        "metrics": {
+            "requests_total": {"labels": ["method", "endpoint", "tenant"]},
+            "request_duration": {"unit": "milliseconds", "labels": []},
+            "request_size": {"enabled": true}
+        }
+    }"#;
+    let config = &yaml(&stdout(&["bootstrap", "-"], plugin))["stats_config"];
+    let tags = config["stats_tags"].as_array().unwrap();
+    let names: Vec<&str> = tags.iter().map(|tag| tag["tag_name"].as_str().unwrap()).collect();
+    let expected = [
+        "decision", "endpoint", "label", "method", "metric", "org", "outcome", "reason", "tenant",
+        "type", "user", "version",
+    ];
+    assert_eq!(names, expected);
+    for tag in tags {
+        let name = tag["tag_name"].as_str().unwrap();
+        assert_eq!(tag["regex"], format!(r"({name}=\.=(.*?);\.;)"));
+    }
+    let buckets = config["histogram_bucket_settings"].as_array().unwrap();
+    let matches: Vec<String> = buckets.iter().map(|b| b["match"].to_string()).collect();
+    assert_eq!(
+        matches,
+        [
+            r#"{"exact":"wasmcustom.shop_http_request_duration_milliseconds"}"#,
+            r#"{"prefix":"wasmcustom.shop_http_request_size_bytes."}"#,
+            r#"{"prefix":"wasmcustom.shop_http_response_size_bytes."}"#,
+        ]
+    );
+    for setting in buckets {
+        let bounds: Vec<u64> = serde_json::from_value(setting["buckets"].clone()).unwrap();
+        assert!(bounds.is_sorted_by(|a, b| a < b) && bounds.len() >= 10, "{bounds:?}");
+    }
+}
+
+#[test]
+fn bootstrap_leaves_out_labels_that_the_environment_cannot_switch_on() {
+    // `org` is the end of `myorg`, so the detailed metric would be refused.
+    let plugin = r#"{"labels": {"myorg": {"from": "authority"}},
+                     "metrics": {"requests_total": {"labels": ["myorg"]}}}"#;
+    let text = stdout(&["bootstrap", "-"], plugin);
+    assert!(text.contains("tag_name: myorg") && !text.contains("tag_name: org"), "{text}");
+}
+
+#[test]
+fn the_whole_configuration_keeps_the_plugin_as_it_was_written() {
+    let plugin = "{\n  \"labels\": {\"x\": {\"from\": \"constant\",\n\n\"value\": \"\u{2028} caf\u{e9} \u{1f600}\"}}\n}";
+    for upstream in ["[::1]:8080", "127.0.0.1:80", "app.example:8080"] {
+        let text =
+            stdout(&["envoy", "-", "--upstream", upstream, "--module", "a \"b\".wasm"], plugin);
+        let plugins = route_metrics::envoy_config::plugins(
+            text.replace("a \\\"b\\\"", "route_metrics").as_bytes(),
+        )
+        .unwrap();
+        let read = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap();
+        assert_eq!(read(&plugins[0].configuration), read(plugin.as_bytes()));
+        let config = yaml(&text);
+        let kind = &config["static_resources"]["clusters"][0]["type"];
+        assert_eq!(*kind, if upstream.starts_with("app") { "STRICT_DNS" } else { "STATIC" });
+    }
+    let usage = run(&["envoy", "-", "--upstream", "http://app"], b"{}");
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn explain_names_the_entry_that_decided() {
+    let plugin = r#"{"endpoint": {
+        "exclude": ["/healthz"], "templates": ["/users/{id}", "POST /users/{id}:reset"],
+        "rules": [{"regex": "\\.php$", "endpoint": "/legacy/{script}"}], "inference": "off"
+    }}"#;
+    let dir = std::env::temp_dir().join(format!("route-metrics-explain-{}", std::process::id()));
+    std::fs::write(&dir, plugin).unwrap();
+    let file = dir.to_str().unwrap();
+    let found = stdout(
+        &["explain", file, "/users/7", "/healthz", "POST", "/users/7:reset", "/a.php", "/x", "a:1"],
+        "",
+    );
+    std::fs::remove_file(&dir).unwrap();
+    assert_eq!(
+        found.lines().collect::<Vec<_>>(),
+        [
+            "GET /users/7\t/users/{id}\tendpoint.templates[0] \"/users/{id}\"",
+            "GET /healthz\t-\tendpoint.exclude[0] \"/healthz\"",
+            "POST /users/7:reset\t/users/{id}:reset\tendpoint.templates[1] \"/users/{id}:reset\"",
+            "POST /a.php\t/legacy/{script}\tendpoint.rules[0] \"/legacy/{script}\"",
+            "POST /x\t_UNMATCHED\tendpoint.inference \"off\"",
+            "POST a:1\t_UNMATCHED\tnot a path",
+        ]
+    );
+}
+
+#[test]
+fn the_schema_knows_every_key_with_its_default() {
+    let schema: Value = serde_json::from_str(&stdout(&["schema"], "")).unwrap();
+    let definition = |name: &str| schema["$defs"][name]["properties"].clone();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(definition("Limits")["max_values_per_label"]["default"], 100);
+    assert_eq!(definition("Endpoint")["inference"]["default"], "adaptive");
+    assert_eq!(definition("RequestDuration")["unit"]["default"], "microseconds");
+    let mut undocumented = Vec::new();
+    for (name, object) in schema["$defs"].as_object().unwrap() {
+        for (key, property) in object["properties"].as_object().into_iter().flatten() {
+            if property["description"].as_str().is_none_or(str::is_empty) {
+                undocumented.push(format!("{name}.{key}"));
+            }
+        }
+    }
+    assert!(undocumented.is_empty(), "{undocumented:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_route-metrics"))
+        .args(["label", "envoy/plugin.json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    drop(stdin.write_all(&b"GET\t/users\n".repeat(200_000)));
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}

@@ -1,0 +1,188 @@
+//! `route-metrics preview` and `import-openapi`, as a user calls them.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("route-metrics-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_route-metrics"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let stdin = stdin.to_vec();
+    let writer = std::thread::spawn(move || {
+        let _ = input.write_all(&stdin);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn success(arguments: &[&str], stdin: &[u8]) -> String {
+    let output = run(arguments, stdin);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn failure(arguments: &[&str], stdin: &[u8]) -> String {
+    let output = run(arguments, stdin);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+const ENVOY: &str = r#"[2026-01-02T03:04:05.678Z] "GET /users/7 HTTP/1.1" 200 - 0 13 5 4 "-" "curl" "id" "api" "10.0.0.1:80"
+[2026-01-02T03:04:05.679Z] "GET /users/8 HTTP/1.1" 503 UF 0 91 7 - "-" "curl" "id" "api" "-"
+"#;
+const COMBINED: &str = "1.2.3.4 - - [02/Jan/2026:03:04:05 +0000] \"POST /orders HTTP/1.1\" 201 7 \"-\" \"curl\"\nnot a request\n";
+
+#[test]
+fn preview_reads_several_logs_of_different_formats() {
+    let folder = Folder::new("several");
+    let plugin = folder.file("plugin.json", r#"{"endpoint": {"templates": ["/users/{id}"]}}"#);
+    let envoy = folder.file("envoy.log", ENVOY);
+    let combined = folder.file("access.log", COMBINED);
+    let json = br#"{"method":"GET","path":"/users/9","response_code":200,"duration":3}"#;
+    let text = success(&["preview", &plugin, &envoy, &combined, "-"], json);
+    for part in [
+        "envoy.log: 2 lines, Envoy 2",
+        "access.log: 2 lines, combined 1",
+        "line 2: no known format: not a request",
+        "standard input: 1 lines, JSON lines 1",
+        "4 requests: 4 recorded, 0 excluded",
+        "/users/{id}",
+        "/orders",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    let report: Value =
+        serde_json::from_str(&success(&["preview", "--json", &plugin, &envoy], b"")).unwrap();
+    assert_eq!(report["requests"], 2);
+    assert_eq!(report["endpoints"][0]["endpoint"], "/users/{id}");
+    assert_eq!(report["endpoints"][0]["source"], "template");
+    assert_eq!(report["endpoints"][0]["statuses"], serde_json::json!({"2xx": 1, "5xx": 1}));
+    assert_eq!(report["metrics"][0]["series"], 2);
+    let page = success(&["preview", "--html", &plugin, &envoy], b"");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("/users/{id}"));
+}
+
+#[test]
+fn preview_unpacks_gzip() {
+    let folder = Folder::new("gzip");
+    let plugin = folder.file("plugin.json", "{}");
+    let mut packed = Vec::new();
+    // Rotated logs are joined by `cat`: two members.
+    for _ in 0..2 {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(ENVOY.as_bytes()).unwrap();
+        packed.extend(encoder.finish().unwrap());
+    }
+    let log = folder.file("access.log.1.gz", &packed);
+    assert!(success(&["preview", &plugin, &log], b"").contains("4 requests: 4 recorded"));
+    assert!(success(&["preview", &plugin, "-"], &packed).contains("4 requests: 4 recorded"));
+    let cut = folder.file("cut.gz", &packed[..packed.len() / 2 + 20]);
+    assert!(failure(&["preview", &plugin, &cut], b"").contains("cut.gz: "));
+}
+
+#[test]
+fn what_preview_learned_is_a_configuration() {
+    let folder = Folder::new("learned");
+    let plugin = folder.file("plugin.json", r#"{"endpoint": {"templates": ["/users/{id}"]}}"#);
+    let log = folder.file("log", format!("{ENVOY}{COMBINED}GET\t/orders/17/items\t200\n"));
+    let templates = success(&["preview", "--templates", &plugin, &log], b"");
+    let value: Value = serde_json::from_str(&templates).unwrap();
+    assert_eq!(
+        value["endpoint"]["templates"],
+        serde_json::json!(["/users/{id}", "/orders", "/orders/{id}/items"])
+    );
+    assert_eq!(success(&["check", "-"], templates.as_bytes()), "");
+}
+
+#[test]
+fn preview_refuses_what_it_cannot_read() {
+    let folder = Folder::new("refused");
+    let plugin = folder.file("plugin.json", "{}");
+    let bad = folder.file("bad.json", r#"{"endpoint": {"templates": ["x"]}}"#);
+    let log = folder.file("log", ENVOY);
+    let noise = folder.file("noise", "one\ntwo\n{\n");
+    assert!(failure(&["preview", &bad, &log], b"").contains("endpoint.templates[0]"));
+    assert!(failure(&["preview", &plugin, "/nowhere"], b"").contains("/nowhere"));
+    assert!(failure(&["preview", &plugin, folder.0.to_str().unwrap()], b"").contains("directory"));
+    assert!(failure(&["preview", "-", "-"], b"").contains("only once"));
+    let error = failure(&["preview", &plugin, &noise], b"");
+    assert!(error.contains("no request in 3 lines"), "{error}");
+    assert!(error.contains("line 1: no known format: one"), "{error}");
+    assert!(error.contains("line 3: not JSON: {"), "{error}");
+}
+
+#[test]
+fn several_specifications_become_one_configuration() {
+    let folder = Folder::new("specifications");
+    let yaml = "openapi: 3.0.3\nservers: [{url: 'https://api.example.com/v1'}]\npaths:\n  \
+                /users/{user id}:\n    get: {}\n  /search?q={q}:\n    get: {}\n";
+    let yaml = folder.file("users.yaml", yaml);
+    let json = r#"{"swagger": "2.0", "basePath": "/v1", "paths": {"/users/{id}": {"get": {}},
+        "/files/{path+}": {"get": {}}}}"#;
+    let json = folder.file("files.json", json);
+    let output = run(&["import-openapi", &yaml, &json], b"");
+    let notes = text(&output.stderr);
+    assert!(output.status.success(), "{notes}");
+    assert!(notes.contains("\"?q={q}\" is no part of the path"), "{notes}");
+    assert!(notes.contains("which came first"), "{notes}");
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        value,
+        serde_json::json!({"endpoint": {"templates":
+            ["/v1/users/{user_id}", "/v1/search", "/v1/files/{*path}"]}})
+    );
+    assert_eq!(success(&["check", "-"], &output.stdout), "");
+    let quiet = run(&["import-openapi", "--quiet", &yaml], b"");
+    assert!(quiet.status.success() && quiet.stderr.is_empty());
+    let from_stdin = fs::read(&json).unwrap();
+    assert!(success(&["import-openapi", "-"], &from_stdin).contains("/v1/files/{*path}"));
+}
+
+#[test]
+fn a_broken_specification_is_named() {
+    let folder = Folder::new("broken");
+    let good = folder.file("good.json", r#"{"openapi": "3.1.0", "paths": {"/a": {}}}"#);
+    let bad = folder.file("bad.json", r#"{"openapi": "3.1.0", "paths": {"#);
+    let error = failure(&["import-openapi", &good, &bad], b"");
+    assert!(error.contains("bad.json: is not JSON") && error.contains("line 1"), "{error}");
+    assert!(failure(&["import-openapi", "/nowhere.yaml"], b"").contains("/nowhere.yaml"));
+}
