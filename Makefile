@@ -106,3 +106,5 @@ generate: ## print again the files in envoy/ and docs/ that the command prints
 clean: ## remove what was built; .tools/ stays
 	cargo clean
 	rm -rf dist .run
+
+include tests/bench/bench.mk

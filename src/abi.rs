@@ -15,7 +15,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use crate::filter::{Action, Filter};
-use crate::host::{HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
+use crate::host::{Ended, HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
 use crate::pairs;
 
 /// How often the host is asked to call back for flushing, in milliseconds.
@@ -79,6 +79,14 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -134,6 +142,49 @@ fn take(data: *mut u8, size: usize, out: &mut Vec<u8>) {
         }
     }
 }
+
+/// Looks at what the host has handed over, without a copy, and frees it where it has its own
+/// place. `look` must not call the host, which would write over it.
+fn look(data: *mut u8, size: usize, look: impl FnOnce(&[u8])) {
+    if data.is_null() || size == 0 {
+        return;
+    }
+    // SAFETY: as in `take`.
+    unsafe {
+        if data == arena() {
+            look(std::slice::from_raw_parts(data, size));
+        } else {
+            look(&Vec::from_raw_parts(data, size, size));
+        }
+    }
+}
+
+/// Calls a function of the host that the ABI does not know; false where there is none, or it
+/// refuses.
+fn foreign(name: &str, argument: &[u8], result: impl FnOnce(&[u8])) {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the pointers are valid for the call.
+    let status = unsafe {
+        proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            argument.as_ptr(),
+            argument.len(),
+            &mut data,
+            &mut size,
+        )
+    };
+    look(data, size, |bytes| {
+        if status == STATUS_OK {
+            result(bytes);
+        }
+    });
+}
+
+/// Everything about the end of a stream, as an expression in CEL that Envoy evaluates in one call
+/// (`expr_create` and `expr_evaluate` in Envoy's `source/extensions/common/wasm/foreign.cc`). It
+/// comes back in the form of headers, with the numbers as names.
+const ENDED: &str = "[response.code, response.flags, response.size, request.duration]";
 
 /// The host, as the filter sees it.
 #[derive(Clone, Copy, Debug)]
@@ -195,6 +246,38 @@ impl Host for Envoy {
         };
         take(data, size, out);
         status == STATUS_OK
+    }
+
+    fn headers(&self, map: HeaderMap, each: impl FnMut(&[u8], &[u8])) {
+        let (mut data, mut size) = (std::ptr::null_mut(), 0);
+        // SAFETY: the pointers are valid for the call.
+        unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut size) };
+        look(data, size, |bytes| pairs::each(bytes, each));
+    }
+
+    fn prepare_ended(&self) -> Option<u32> {
+        let mut token = None;
+        foreign("expr_create", ENDED.as_bytes(), |bytes| {
+            token = bytes.try_into().ok().map(u32::from_le_bytes);
+        });
+        token
+    }
+
+    fn ended(&self, prepared: u32) -> Option<Ended> {
+        let mut ended = None;
+        foreign("expr_evaluate", &prepared.to_le_bytes(), |bytes| {
+            let mut numbers = [None; 4];
+            let mut slots = numbers.iter_mut();
+            pairs::each(bytes, |number, _| {
+                if let (Some(slot), Ok(bytes)) = (slots.next(), number.try_into()) {
+                    *slot = Some(u64::from_le_bytes(bytes));
+                }
+            });
+            if let [Some(code), Some(flags), Some(response_size), Some(duration_ns)] = numbers {
+                ended = Some(Ended { code, flags, response_size, duration_ns });
+            }
+        });
+        ended
     }
 
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool {
@@ -293,6 +376,18 @@ fn filter<T>(work: impl FnOnce(&mut Filter<Envoy>) -> T) -> Option<T> {
         let seed = || RandomState::new().hash_one(0u8);
         Some(work(filter.get_or_insert_with(|| Filter::new(Envoy, seed()))))
     })
+}
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// The host calls this before anything else. That it calls the constructors itself keeps the
+/// linker from wrapping every export into a program of its own, with a start and an end.
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {
+    // SAFETY: the linker makes it, and it is called once.
+    unsafe { __wasm_call_ctors() };
 }
 
 /// Tells the host which version of the ABI this is.

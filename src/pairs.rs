@@ -19,26 +19,32 @@ pub fn encode(headers: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// Hands out the values of a header, in order. Whatever the bytes are, nothing beyond them is read.
-pub fn values<'a>(bytes: &'a [u8], name: &[u8], mut value: impl FnMut(&'a [u8])) {
-    let number = |at: usize| {
-        let bytes = bytes.get(at..)?.first_chunk::<4>()?;
-        usize::try_from(u32::from_le_bytes(*bytes)).ok()
+/// Hands out the name and the value of each header, in order. Whatever the bytes are, nothing
+/// beyond them is read.
+#[inline]
+pub fn each<'a>(bytes: &'a [u8], mut header: impl FnMut(&'a [u8], &'a [u8])) {
+    let size = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes) as usize;
+    let Some((count, rest)) = bytes.split_first_chunk() else { return };
+    let Some((lengths, mut texts)) = rest.split_at_checked(size(count).saturating_mul(8)) else {
+        return;
     };
-    let count = number(0).unwrap_or(0).min(bytes.len() / 8);
-    let mut at = 4 + count * 8;
-    for index in 0..count {
-        let (Some(name_size), Some(size)) = (number(4 + index * 8), number(8 + index * 8)) else {
-            return;
-        };
-        let start = at.saturating_add(name_size).saturating_add(1);
-        let end = start.saturating_add(size);
-        let found = bytes.get(at..at.saturating_add(name_size));
-        if let (true, Some(found)) = (found == Some(name), bytes.get(start..end)) {
-            value(found);
-        }
-        at = end.saturating_add(1);
+    for [a, b, c, d, e, f, g, h] in lengths.as_chunks().0 {
+        let (name, value) = (size(&[*a, *b, *c, *d]), size(&[*e, *f, *g, *h]));
+        let Some((name, after)) = texts.split_at_checked(name) else { return };
+        let after = after.get(1..).unwrap_or_default();
+        let Some((value, after)) = after.split_at_checked(value) else { return };
+        texts = after.get(1..).unwrap_or_default();
+        header(name, value);
     }
+}
+
+/// Hands out the values of a header, in order.
+pub fn values<'a>(bytes: &'a [u8], name: &[u8], mut value: impl FnMut(&'a [u8])) {
+    each(bytes, |found, text| {
+        if found == name {
+            value(text);
+        }
+    });
 }
 
 #[cfg(test)]

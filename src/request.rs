@@ -29,32 +29,42 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn read(&mut self, host: &impl Host, name: &str, max: usize) -> Option<Range<usize>> {
-        let start = self.bytes.len();
-        if !host.header(HeaderMap::Request, name, &mut self.bytes) {
-            return None;
-        }
-        self.bytes.truncate(start + max);
-        Some(start..self.bytes.len())
-    }
-
-    /// Reads method, path and the headers that this method needs from the host.
+    /// Reads method, path and the headers that this method needs from the host. All headers are
+    /// asked for in one call, which costs about as much as asking for one.
     pub fn fill(&mut self, host: &impl Host, headers: &[RequestHeader]) {
-        self.bytes.clear();
-        self.headers.clear();
-        self.path = self.read(host, ":path", MAX_PATH).unwrap_or_default();
-        self.method = self.read(host, ":method", MAX_METHOD).unwrap_or_default();
-        for RequestHeader { name, methods } in headers {
-            let needed =
-                methods.is_empty() || methods.iter().any(|m| m.as_bytes() == self.method());
-            let range = if needed { self.read(host, name, MAX_HEADER) } else { None };
-            self.headers.push(range);
-        }
-        // gRPC calls are always POST, so other requests need not be asked.
-        self.grpc = self.method() == b"POST" && {
-            let range = self.read(host, "content-type", MAX_HEADER);
-            range.is_some_and(|range| grpc::is_content_type(self.slice(&range)))
+        let Self { bytes, method, path, headers: ranges, grpc } = self;
+        bytes.clear();
+        ranges.clear();
+        ranges.resize(headers.len(), None);
+        (*method, *path, *grpc) = (0..0, 0..0, false);
+        let mut keep = |value: &[u8], max: usize| {
+            let start = bytes.len();
+            bytes.extend_from_slice(value.get(..max).unwrap_or(value));
+            start..bytes.len()
         };
+        host.headers(HeaderMap::Request, |name, value| {
+            match name {
+                b":path" => *path = keep(value, MAX_PATH),
+                b":method" => *method = keep(value, MAX_METHOD),
+                b"content-type" => *grpc = grpc::is_content_type(value),
+                _ => {}
+            }
+            for (header, range) in headers.iter().zip(ranges.iter_mut()) {
+                // Of a header that is there twice, the first counts.
+                if range.is_none() && header.name.as_bytes() == name {
+                    *range = Some(keep(value, MAX_HEADER));
+                }
+            }
+        });
+        // gRPC calls are always POST.
+        let method = bytes.get(method.clone()).unwrap_or_default();
+        *grpc = *grpc && method == b"POST";
+        for (header, range) in headers.iter().zip(ranges) {
+            let methods = &header.methods;
+            if !methods.is_empty() && !methods.iter().any(|m| m.as_bytes() == method) {
+                *range = None;
+            }
+        }
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {
@@ -100,9 +110,11 @@ impl Pool {
     }
 }
 
-/// How a request ended. What costs a call to the host is read when it is first asked for.
+/// How a request ended. What costs a call to the host is read when it is first asked for, unless
+/// [`Outcome::read`] has brought it all at once.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    duration_ns: Option<u64>,
     code: Option<u16>,
     flags: Option<u64>,
     response_size: Option<u64>,
@@ -117,13 +129,33 @@ impl Outcome {
         self.flags = None;
         self.response_size = None;
         self.request_size = None;
+        self.duration_ns = None;
+    }
+
+    /// Brings what most metrics need in one call, where the host can do that.
+    pub fn read(&mut self, host: &impl Host, prepared: u32) {
+        if let Some(ended) = host.ended(prepared) {
+            self.code = Some(plausible(ended.code));
+            self.flags = Some(ended.flags);
+            self.response_size = Some(ended.response_size);
+            self.duration_ns = Some(ended.duration_ns);
+        }
+    }
+
+    /// Time to the end of the stream in nanoseconds: Envoy's own measure, or by the clock where
+    /// the start was noted.
+    pub fn duration_ns(&mut self, host: &impl Host, started_ns: Option<u64>) -> u64 {
+        let scratch = &mut self.scratch;
+        *self.duration_ns.get_or_insert_with(|| match started_ns {
+            Some(started) => host.now_ns().saturating_sub(started),
+            None => host.number(Property::RequestDuration, scratch).unwrap_or(0),
+        })
     }
 
     /// The response code, 0 where no response was sent.
     pub fn code(&mut self, host: &impl Host) -> u16 {
         *self.code.get_or_insert_with(|| {
-            let code = host.number(Property::ResponseCode, &mut self.scratch).unwrap_or(0);
-            u16::try_from(code).ok().filter(|code| (100..1000).contains(code)).unwrap_or(0)
+            plausible(host.number(Property::ResponseCode, &mut self.scratch).unwrap_or(0))
         })
     }
 
@@ -155,4 +187,9 @@ impl Outcome {
     pub fn grpc_status(&mut self, host: &impl Host) -> Option<u64> {
         host.number(Property::ResponseGrpcStatus, &mut self.scratch)
     }
+}
+
+/// A response code; 0 for what cannot be one.
+fn plausible(code: u64) -> u16 {
+    u16::try_from(code).ok().filter(|code| (100..1000).contains(code)).unwrap_or(0)
 }

@@ -116,6 +116,15 @@ impl Host for ReplayHost {
         !value.is_empty()
     }
 
+    fn headers(&self, map: HeaderMap, mut each: impl FnMut(&[u8], &[u8])) {
+        let entry = self.entry.borrow();
+        if map == HeaderMap::Request {
+            each(b":path", &entry.path);
+            each(b":method", &entry.method);
+            each(b":authority", &entry.authority);
+        }
+    }
+
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool {
         let entry = self.entry.borrow();
         let text = match property {

@@ -30,7 +30,7 @@ struct Options {
     candidate: Option<PathBuf>,
     rounds: usize,
     seconds: f64,
-    /// Requests per second of the latency measurement.
+    /// Requests per second of the latency measurement; 0 leaves it out.
     rate: u32,
     /// Cases to run; all where empty.
     only: Vec<String>,
@@ -62,8 +62,8 @@ impl Options {
             ),
             candidate: variable("BENCH_CANDIDATE").map(PathBuf::from),
             rounds: (number("BENCH_ROUNDS", 7.0)?.max(1.0)) as usize,
-            seconds: number("BENCH_SECONDS", 2.0)?.max(0.2),
-            rate: number("BENCH_RATE", 2000.0)?.max(100.0) as u32,
+            seconds: number("BENCH_SECONDS", 2.0)?.max(0.1),
+            rate: number("BENCH_RATE", 2000.0)?.max(0.0) as u32,
             only: variable("BENCH_ONLY")
                 .map(|text| text.split(',').map(|part| part.trim().to_owned()).collect())
                 .unwrap_or_default(),
@@ -123,12 +123,13 @@ fn run() -> Result<()> {
             let before = envoy.worker_cpu()?;
             let requests = load::full(envoy, Duration::from_secs_f64(options.seconds))?;
             let cpu = envoy.worker_cpu()?.saturating_sub(before);
-            let latency = load::at_rate(
-                envoy,
-                options.rate,
-                Duration::from_secs_f64(options.seconds),
-                directory.path(),
-            )?;
+            let latency = match options.rate {
+                0 => (f64::NAN, f64::NAN),
+                rate => {
+                    let time = Duration::from_secs_f64(options.seconds);
+                    load::at_rate(envoy, rate, time, directory.path())?
+                }
+            };
             if let Some(slot) = measured.get_mut(index) {
                 slot.cpu_us = cpu.as_secs_f64() * 1e6 / requests as f64;
                 slot.requests = requests;
