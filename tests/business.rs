@@ -158,8 +158,8 @@ fn what_matches_no_rule_reads_nothing_more_of_the_host() {
     let fifty: Vec<Value> = (0..50).map(rule).collect();
     assert_eq!(reads(fifty.clone(), &get("/login")), without, "another method");
     let post = post_to("/orgs/1", 200);
-    // What only a rule for POST needs is read for POST.
-    assert_eq!(reads(fifty.clone(), &post), reads(Vec::new(), &post) + 2, "another endpoint");
+    // Request headers come in one call, however many are needed.
+    assert_eq!(reads(fifty.clone(), &post), reads(Vec::new(), &post), "another endpoint");
     let matching = Request {
         headers: vec![("x-plan", "a"), ("x-tenant", "b")],
         answer: vec![("x-cache", "c")],
