@@ -7,5 +7,6 @@ mod harness;
 mod hostile;
 mod labelling;
 mod limits;
+mod sampling;
 mod support;
 mod updates;
