@@ -5,8 +5,8 @@ mod custom;
 mod env;
 mod mistakes;
 mod model;
-mod number;
 mod parse;
+mod read;
 
 pub use compile::{Capacity, OWN_LABELS, compile};
 pub use env::VARIABLES;

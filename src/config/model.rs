@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 /// The plugin configuration. Every key is optional; `{}` means the defaults.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Config {
     /// Switches the whole filter. When false, traffic passes and nothing is recorded.
     /// The environment variable `OBSERVABILITY_ENABLED` overrides it.
@@ -38,7 +39,7 @@ pub struct Config {
     pub events: Events,
     /// Set by the environment variable `METRICS_ENABLED`: custom metrics are checked, but not
     /// recorded.
-    #[serde(skip)]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(skip))]
     pub custom_metrics_off: bool,
 }
 
@@ -71,9 +72,12 @@ impl Default for Config {
 }
 
 /// The request metrics.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Metrics {
     /// `http_requests_total`, a counter of finished requests.
     pub requests_total: RequestsTotal,
@@ -95,9 +99,12 @@ fn names(list: &[&str]) -> Vec<String> {
 }
 
 /// `http_requests_total`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct RequestsTotal {
     /// Whether it is recorded.
     pub enabled: bool,
@@ -112,9 +119,12 @@ impl Default for RequestsTotal {
 }
 
 /// `http_request_duration_microseconds` or `…_milliseconds`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct RequestDuration {
     /// Whether it is recorded.
     pub enabled: bool,
@@ -136,9 +146,12 @@ impl Default for RequestDuration {
 
 /// The unit of a duration histogram. Envoy's Wasm histograms hold whole numbers only, so seconds
 /// are not possible; the Prometheus rules derive them.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema, serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum DurationUnit {
     /// 10⁻⁶ s.
     Microseconds,
@@ -147,9 +160,12 @@ pub enum DurationUnit {
 }
 
 /// `http_requests_active`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct RequestsActive {
     /// Whether it is recorded.
     pub enabled: bool,
@@ -162,9 +178,12 @@ impl Default for RequestsActive {
 }
 
 /// `http_response_size_bytes`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct ResponseSize {
     /// Whether it is recorded.
     pub enabled: bool,
@@ -179,9 +198,12 @@ impl Default for ResponseSize {
 }
 
 /// `http_request_size_bytes`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct RequestSize {
     /// Whether it is recorded.
     pub enabled: bool,
@@ -196,9 +218,12 @@ impl Default for RequestSize {
 }
 
 /// `http_exceptions_total`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct ExceptionsTotal {
     /// Whether it is recorded.
     pub enabled: bool,
@@ -219,45 +244,63 @@ impl Default for ExceptionsTotal {
 }
 
 /// Where a label's value comes from.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema, serde::Serialize),
+    serde(deny_unknown_fields)
+)]
 pub struct Label {
     /// The source of the value.
     pub from: Source,
     /// The header, query parameter or path parameter, for the sources that need a name.
-    #[serde(default)]
-    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub name: Option<String>,
     /// The value, for `"from": "constant"`.
-    #[serde(default)]
-    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub value: Option<String>,
     /// Replaces values: from what was found to what is recorded. A value that is neither here nor
     /// in `allow` is unlisted.
-    #[serde(default)]
-    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub map: Option<BTreeMap<String, String>>,
     /// The values that stay as they are. A value that is neither here nor in `map` is unlisted.
-    #[serde(default)]
-    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub allow: Option<Vec<String>>,
     /// Stands for an absent or unlisted value. Without it: `none` for absent, `_OTHER` for
     /// unlisted.
-    #[serde(default)]
-    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub default: Option<String>,
     /// Puts a keyed hash of sixteen hexadecimal digits in place of the value, so that identifiers
     /// of people do not reach the metrics.
-    #[serde(default)]
-    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "std::ops::Not::not"))]
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "std::ops::Not::not")
+    )]
     pub hash: bool,
 }
 
 /// The sources of label values.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema, serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Source {
     /// The request method, one of OpenTelemetry's closed set, else `_OTHER`.
     Method,
@@ -299,9 +342,12 @@ pub enum Source {
 
 /// How a request's path becomes the `endpoint` label. Decided in this order: `exclude`,
 /// `templates`, `rules`, the route name, `inference`. Query and fragment never count.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Endpoint {
     /// Templates of requests that are not recorded at all.
     pub exclude: Vec<String>,
@@ -339,9 +385,12 @@ impl Default for Endpoint {
 }
 
 /// One rule of `endpoint.rules`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct Rule {
     /// A regular expression on the path, in the syntax of the Rust crate `regex-lite`; unanchored
     /// unless it says `^` and `$`.
@@ -351,9 +400,12 @@ pub struct Rule {
 }
 
 /// How endpoints are found where nothing is configured.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema, serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum InferenceMode {
     /// Heuristics, and learning from the traffic.
     Adaptive,
@@ -364,14 +416,16 @@ pub enum InferenceMode {
 }
 
 /// Which requests are recorded.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Sampling {
     /// The share of requests in the uniform sample, from 0 to 1. Counters add 1/rate for each, so
     /// rates stay true. The environment variable `METRICS_SAMPLE_RATE` overrides it.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 0.0, max = 1.0)))]
-    #[serde(deserialize_with = "super::number::read")]
     pub rate: f64,
     /// Requests that are counted whatever the sample says, with weight 1.
     pub always: Always,
@@ -384,9 +438,12 @@ impl Default for Sampling {
 }
 
 /// Requests that are counted whatever the sample says.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Always {
     /// Response codes (`"503"`) or classes (`"5xx"`).
     pub statuses: Vec<String>,
@@ -397,9 +454,12 @@ pub struct Always {
 }
 
 /// Bounds for the whole Envoy process, whatever its number of workers.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Limits {
     /// Labels on one metric, 1 to 10. More are refused at configuration.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 10)))]
@@ -427,9 +487,12 @@ impl Default for Limits {
 }
 
 /// `http_requests_detailed_total{endpoint,org,user}`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Detailed {
     /// Whether it is recorded. The environment variable `DETAILED_METRICS_ENABLED` overrides it.
     pub enabled: bool,
@@ -462,9 +525,12 @@ impl Default for Detailed {
 }
 
 /// Limits of the detailed metric alone.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct DetailedLimits {
     /// Values of `org` and of `user`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
@@ -475,9 +541,12 @@ pub struct DetailedLimits {
 }
 
 /// A metric of your own.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct CustomMetric {
     /// The metric's name, as it stands in the scrape and in reports: `[a-zA-Z_][a-zA-Z0-9_]*`. The
     /// namespace does not come before it.
@@ -485,29 +554,32 @@ pub struct CustomMetric {
     /// What it is.
     pub r#type: MetricType,
     /// Whether requests make it (`match`) or the application reports it (`event`).
-    #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub source: MetricSource,
     /// The requests that count. Every condition given must hold.
-    #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub r#match: Option<Match>,
     /// What is added, set or observed; 1 where absent. Only for `match` metrics.
-    #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub value: Option<Value>,
     /// The labels: for `match` metrics each with its source (none where absent); for `event`
     /// metrics, which must have this key, the names that may be reported, each with `{}` or `map`,
     /// `allow`, `default`, `hash`.
-    #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub labels: Option<BTreeMap<String, CustomLabel>>,
     /// Multiplies a value before it is rounded to the nearest whole number; above 0.
-    #[serde(default, deserialize_with = "super::number::read_optional")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub scale: Option<f64>,
 }
 
 /// A label of a custom metric: as in `labels`, but `from` is absent where the application reports
 /// the value.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct CustomLabel {
     /// The source of the value; absent for reported metrics.
     pub from: Option<Source>,
@@ -526,9 +598,12 @@ pub struct CustomLabel {
 }
 
 /// What a custom metric is.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema, serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum MetricType {
     /// Adds.
     Counter,
@@ -539,9 +614,12 @@ pub enum MetricType {
 }
 
 /// Who makes a custom metric.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema, serde::Serialize))]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema, serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum MetricSource {
     /// Requests that match.
     #[default]
@@ -552,9 +630,12 @@ pub enum MetricSource {
 
 /// The requests that a custom metric counts. Every condition given must hold; an empty list is no
 /// condition.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Match {
     /// One of these methods.
     pub methods: Vec<String>,
@@ -569,27 +650,33 @@ pub struct Match {
 }
 
 /// The value of a custom metric.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct Value {
     /// The source of the number.
     pub from: ValueSource,
     /// The header, query parameter or path parameter, for the sources that need a name.
-    #[serde(default)]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub name: Option<String>,
     /// The number, for `"from": "constant"`.
-    #[serde(default, deserialize_with = "super::number::read_optional")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub value: Option<f64>,
     /// Multiplies the number before it is rounded to the nearest whole number; above 0.
-    #[serde(default, deserialize_with = "super::number::read_optional")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub scale: Option<f64>,
 }
 
 /// The sources of numbers.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(rename_all = "snake_case")
+)]
 pub enum ValueSource {
     /// Milliseconds from the request's headers to the end of the stream.
     DurationMs,
@@ -610,9 +697,12 @@ pub enum ValueSource {
 }
 
 /// How the application reports events.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
 pub struct Events {
     /// The response header that carries events, an RFC 9651 list of at most 16 KiB. It is removed
     /// before the client sees it, and never read from a request. Empty: none.

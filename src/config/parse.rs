@@ -9,13 +9,9 @@ use std::fmt;
 use prost::Message;
 use prost_types::value::Kind;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value, json};
-use serde_path_to_error::Segment;
+use serde_json::{Map, Number, Value};
 
-use super::{Config, Mistakes};
-
-/// The most mistakes that are looked for; a file with more is not a configuration.
-const MAX_MISTAKES: usize = 100;
+use super::{Config, Mistakes, read};
 
 /// The configuration in `bytes`: JSON text, a serialized `google.protobuf.Struct`, or nothing.
 ///
@@ -24,7 +20,7 @@ const MAX_MISTAKES: usize = 100;
 pub fn parse(bytes: &[u8]) -> Result<Config, Mistakes> {
     let mut mistakes = Mistakes::default();
     let Some(document) = document(bytes, &mut mistakes) else { return Err(mistakes) };
-    let config = structure(document, &mut mistakes);
+    let config = read::configuration(&document, &mut mistakes);
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(mistakes),
@@ -163,117 +159,6 @@ pub fn join(parent: &str, key: &str) -> String {
     }
 }
 
-/// Reads the document as a configuration. Serde stops at the first mistake; so what is wrong is
-/// noted and taken out, and the rest is read again, until nothing is wrong.
-fn structure(mut document: Value, mistakes: &mut Mistakes) -> Option<Config> {
-    if !document.is_object() {
-        mistakes.add("configuration", format!("{}, expected an object", kind(&document)));
-        return None;
-    }
-    let mut mended: Vec<String> = Vec::new();
-    while mistakes.len() < MAX_MISTAKES {
-        let error = match serde_path_to_error::deserialize::<_, Config>(&document) {
-            Ok(config) => return Some(config),
-            Err(error) => error,
-        };
-        let segments: Vec<Segment> = error.path().iter().cloned().collect();
-        let message = error.into_inner().to_string();
-        let tries = mended.len();
-        let (path, removed) = remove(&mut document, &segments, &message, &mended);
-        // What was taken out may now be missing, and what was put in its place may not fit either.
-        let missing = quoted(&message, "missing field `").map(|field| join(&path, field));
-        let known =
-            |path: &String| mended.iter().any(|m| path == m || path.starts_with(&format!("{m}.")));
-        if !known(&path) && !missing.is_some_and(|field| known(&field)) {
-            mistakes.add(path.clone(), message);
-        }
-        mended.push(path);
-        if !removed || tries > 10 * MAX_MISTAKES {
-            return None;
-        }
-    }
-    mistakes.add("configuration", "the rest of the mistakes is not shown");
-    None
-}
-
-fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
-    message.strip_prefix(before)?.split('`').next()
-}
-
-/// Stands in for a list element that was wrong: one of these is right wherever a list may be.
-fn stand_in(tries: usize) -> Value {
-    match tries {
-        0 => json!(""),
-        1 => json!(0),
-        2 => json!({"regex": "", "endpoint": ""}),
-        _ => json!({"name": "", "type": "counter"}),
-    }
-}
-
-/// Takes the node at the path out of the document, or the field that the message names as unknown
-/// there. Gives the node's path, and whether something was taken out.
-fn remove(
-    document: &mut Value,
-    segments: &[Segment],
-    message: &str,
-    mended: &[String],
-) -> (String, bool) {
-    let mut path = String::new();
-    let mut parent = document;
-    let mut rest = segments;
-    // A missing field is reported at the object that lacks it, an unknown one at the object or at
-    // the field itself, depending on how far serde got.
-    let unknown = quoted(message, "unknown field `");
-    while let [head, tail @ ..] = rest {
-        if tail.is_empty() && (unknown.is_none() || names(head, unknown)) {
-            break;
-        }
-        let next = match (head, &mut *parent) {
-            (Segment::Map { key }, Value::Object(map)) => {
-                path = join(&path, key);
-                map.get_mut(key)
-            }
-            (Segment::Seq { index }, Value::Array(list)) => {
-                path = format!("{path}[{index}]");
-                list.get_mut(*index)
-            }
-            _ => return (path, false),
-        };
-        let Some(next) = next else { return (path, false) };
-        parent = next;
-        rest = tail;
-    }
-    match (rest, unknown, parent) {
-        ([Segment::Map { key }, ..], _, Value::Object(map)) => {
-            (join(&path, key), map.remove(key).is_some())
-        }
-        ([], Some(field), Value::Object(map)) => (join(&path, field), map.remove(field).is_some()),
-        ([Segment::Seq { index }, ..], _, Value::Array(list)) => {
-            // Taking it out would shift its neighbours' indexes.
-            let path = format!("{path}[{index}]");
-            let tries = mended.iter().filter(|m| **m == path).count();
-            let element = list.get_mut(*index).map(|element| *element = stand_in(tries));
-            (path, element.is_some())
-        }
-        _ => (path, false),
-    }
-}
-
-fn names(segment: &Segment, field: Option<&str>) -> bool {
-    matches!((segment, field), (Segment::Map { key }, Some(field)) if key == field)
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,17 +192,17 @@ mod tests {
             "endpoint: stands twice",
             "enabled: invalid type: string \"yes\", expected a boolean",
             "namspace: unknown field `namspace`, expected one of `enabled`",
-            "metrics.requests_total.labels: invalid type: string \"a\", expected a sequence",
+            "metrics.requests_total.labels: invalid type: string \"a\", expected a list",
             "metrics.requests_total.x: unknown field `x`",
             "labels.t: missing field `from`",
             "labels.u.from: unknown variant `cookie`, expected one of `method`",
-            "endpoint.exclude[1]: invalid type: map, expected a string",
+            "endpoint.exclude[1]: invalid type: an object, expected a string",
             "endpoint.exclude[3]: invalid type: integer `7`, expected a string",
-            "endpoint.rules[0]: invalid type: integer `4`, expected struct Rule",
+            "endpoint.rules[0]: invalid type: integer `4`, expected an object",
             "endpoint.rules[1]: missing field `endpoint`",
             "endpoint.ignore_statuses[0]: invalid type: string \"404\", expected u16",
             "custom_metrics[0].type: unknown variant `summary`, expected one of `counter`",
-            "custom_metrics[1]: invalid type: integer `5`, expected struct CustomMetric",
+            "custom_metrics[1]: invalid type: integer `5`, expected an object",
             "limits.max_values_per_label: invalid value: integer `-1`, expected u32",
         ] {
             assert!(found.iter().any(|f| f.starts_with(part)), "{part} is not in {found:#?}");
