@@ -208,38 +208,55 @@ fn object<'a>(
     value.as_object()
 }
 
-/// Notes the keys that are none of these; false where there is one.
-fn known(
-    members: &Map<String, Value>,
-    keys: &[&str],
+/// Where a member of an object goes.
+trait Place {
+    /// Reads the member into it; false with a mistake noted.
+    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> bool;
+}
+
+impl<T: Read> Place for T {
+    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> bool {
+        T::read(value, at, mistakes).map(|value| *self = value).is_some()
+    }
+}
+
+/// The place of a member that must be there.
+struct Must<T>(Option<T>);
+
+impl<T: Read> Place for Must<T> {
+    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> bool {
+        self.0 = T::read(value, at, mistakes);
+        self.0.is_some()
+    }
+}
+
+/// Reads the members of an object into their places; false with at least one mistake noted. One
+/// program for all objects, so that not each has one of its own.
+fn members<'p>(
+    value: &Value,
     at: At<'_>,
     mistakes: &mut Noted<'_>,
+    must: &mut [(&'static str, &'p mut dyn Place)],
+    may: &mut [(&'static str, &'p mut dyn Place)],
 ) -> bool {
+    let Some(members) = object(value, at, mistakes) else { return false };
+    let keys: Vec<&str> = must.iter().chain(may.iter()).map(|(key, _)| *key).collect();
     let mut good = true;
     for key in members.keys().filter(|key| !keys.contains(&key.as_str())) {
-        let message = format!("unknown field `{key}`, expected {}", one_of(keys));
+        let message = format!("unknown field `{key}`, expected {}", one_of(&keys));
         mistakes.add(At::Key(&at, key), message);
         good = false;
     }
-    good
-}
-
-/// Reads one member into its place, where the object has it; false with a mistake noted.
-fn member<T: Read>(
-    members: &Map<String, Value>,
-    key: &str,
-    at: At<'_>,
-    mistakes: &mut Noted<'_>,
-    place: &mut T,
-) -> bool {
-    let Some(value) = members.get(key) else { return true };
-    match T::read(value, At::Key(&at, key), mistakes) {
-        Some(value) => {
-            *place = value;
-            true
-        }
-        None => false,
+    for (key, _) in must.iter().filter(|(key, _)| !members.contains_key(*key)) {
+        mistakes.add(at, format!("missing field `{key}`"));
+        good = false;
     }
+    for (key, place) in must.iter_mut().chain(may.iter_mut()) {
+        if let Some(value) = members.get(*key) {
+            good &= place.fill(value, At::Key(&at, key), mistakes);
+        }
+    }
+    good
 }
 
 /// A field's name as a key.
@@ -253,14 +270,13 @@ macro_rules! key {
 macro_rules! optional {
     ($type:ident { $($field:ident),* $(; $($other:ident),*)? }) => {
         impl Read for $type {
+            #[inline(never)]
             fn read(value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> Option<Self> {
-                let members = object(value, at, mistakes)?;
                 let mut all = Self::default();
                 // Naming all fields keeps this list and the type equal.
                 let Self { $($field,)* $($($other: _,)*)? } = &mut all;
-                let mut good = known(members, &[$(key!($field)),*], at, mistakes);
-                $(good &= member(members, key!($field), at, mistakes, $field);)*
-                good.then_some(all)
+                let may: &mut [(&str, &mut dyn Place)] = &mut [$((key!($field), $field)),*];
+                members(value, at, mistakes, &mut [], may).then_some(all)
             }
         }
     };
@@ -270,21 +286,15 @@ macro_rules! optional {
 macro_rules! required {
     ($type:ident { $($must:ident),* $(; $($may:ident),*)? }) => {
         impl Read for $type {
+            #[inline(never)]
             fn read(value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> Option<Self> {
-                let members = object(value, at, mistakes)?;
-                let keys = &[$(key!($must),)* $($(key!($may),)*)?];
-                $(let $must = match members.get(key!($must)) {
-                    Some(value) => Read::read(value, At::Key(&at, key!($must)), mistakes),
-                    None => {
-                        mistakes.add(at, format!("missing field `{}`", key!($must)));
-                        None
-                    }
-                };)*
+                $(let mut $must = Must(None);)*
                 $($(let mut $may = Default::default();)*)?
-                // Not lazily: every mistake is to be named.
-                let good = known(members, keys, at, mistakes)
-                    $($(& member(members, key!($may), at, mistakes, &mut $may))*)?;
-                Some(Self { $($must: $must?,)* $($($may,)*)? }).filter(|_| good)
+                let must: &mut [(&str, &mut dyn Place)] = &mut [$((key!($must), &mut $must)),*];
+                let may: &mut [(&str, &mut dyn Place)] =
+                    &mut [$($((key!($may), &mut $may)),*)?];
+                let good = members(value, at, mistakes, must, may);
+                Some(Self { $($must: $must.0?,)* $($($may,)*)? }).filter(|_| good)
             }
         }
     };
