@@ -9,22 +9,25 @@ macro_rules! traits {
     ($($name:ident = $weight:literal, $meaning:literal;)*) => {
         /// A trait that adds to the score of a segment.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Trait {
+        pub(super) enum Trait {
             $(#[doc = $meaning] $name,)*
         }
 
         /// How many traits there are.
-        pub const TRAITS: usize = [$(Trait::$name),*].len();
+        const TRAITS: usize = [$(Trait::$name),*].len();
 
         /// The weight of each trait, in the order of [`Trait`].
-        pub type Weights = [i16; TRAITS];
-
-        /// The weights in use.
-        pub const WEIGHTS: Weights = [$($weight),*];
+        const WEIGHTS: [i16; TRAITS] = [$($weight),*];
 
         /// The names of the traits, and what they mean.
-        pub const NAMES: [(&str, &str); TRAITS] = [$((stringify!($name), $meaning)),*];
+        pub(super) const NAMES: [(&str, &str); TRAITS] = [$((stringify!($name), $meaning)),*];
     };
+}
+
+/// The weight of a trait.
+#[inline]
+pub(super) fn of(which: Trait) -> i32 {
+    WEIGHTS.get(which as usize).copied().map_or(0, i32::from)
 }
 
 traits! {

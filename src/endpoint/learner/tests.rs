@@ -237,6 +237,37 @@ proptest! {
     }
 
     #[test]
+    fn labels_given_lately_change_nothing(seed in any::<u64>()) {
+        let (mut with, mut without) = (adaptive(), adaptive());
+        let mut random = seed | 1;
+        let mut next = |most: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as usize % most
+        };
+        for step in 0..2000 {
+            let path = match next(7) {
+                0 => format!("/users/{}", name(next(200))),
+                1 => format!("/users/{}/orders/{}.json", name(next(12)), next(40)),
+                2 => format!("/v{}/{}/{}", next(3), name(next(3)), name(next(4096))),
+                3 => format!("/groups/{}/members(7)/v1", next(60)),
+                4 => format!("/files/{}", ["%41", "\u{1}", "\u{1}.json", "a;x=1", "b-c"][next(5)]),
+                5 => "/x".repeat(22 + next(6)),
+                _ => "/groups/search?x=1".to_owned(),
+            };
+            without.recent.clear();
+            prop_assert_eq!(label(&with, &path), label(&without, &path), "{}", &path);
+            without.recent.clear();
+            prop_assert_eq!(observe(&mut with, &path), observe(&mut without, &path), "{}", &path);
+            if step % 300 == 299 {
+                prop_assert_eq!(with.take_news(), without.take_news());
+            }
+        }
+        prop_assert_eq!(all_news(&mut with), all_news(&mut without));
+    }
+
+    #[test]
     fn any_facts_are_safe(facts in any::<Vec<u8>>(), kinds in prop::collection::vec(0_u8..13, 0..40)) {
         let mut inference = adaptive();
         inference.merge(&facts);
