@@ -184,6 +184,8 @@ fn seen(
             _ => Trait::OtherWordShape,
         };
         when(true, which);
+        let stands_out = which == Trait::NoWordShape && token.is_known();
+        when(stands_out, Trait::KnownAmongIdentifiers);
         when(node.shapes & !Token::WORD_SHAPES != 0, Trait::SeenIdentifier);
         let values = hash::below(place.node, token.placeholder());
         let alike = match next {
