@@ -184,6 +184,11 @@ impl Facts {
         self.nodes.len() + self.words.len()
     }
 
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        self.nodes.allocation_size() + self.words.allocation_size() + self.untold.capacity()
+    }
+
     /// Whether there is room for more. Asked before several facts that belong together.
     pub fn has_room(&self) -> bool {
         let most = if self.shared { MAX_UNTOLD_BYTES } else { MAX_LOG_BYTES };

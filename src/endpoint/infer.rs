@@ -6,6 +6,7 @@
 use super::hash;
 use super::path::Decoded;
 use super::vocabulary::{self, Level, Vocabulary};
+use super::{score, weights};
 
 /// Longer segments are values: no literal word of a public API comes near.
 const LONGEST_WORD: usize = 64;
@@ -126,6 +127,8 @@ pub struct Token<'a> {
     pub stem: usize,
     /// The hash of the segment as it stands in a label if it is taken literally.
     pub hash: u32,
+    /// Of a word: what its traits weigh that are the same wherever it stands.
+    pub score: i16,
 }
 
 impl Default for Token<'_> {
@@ -137,6 +140,7 @@ impl Default for Token<'_> {
             affix: Affix::None,
             stem: 0,
             hash: 0,
+            score: 0,
         }
     }
 }
@@ -161,6 +165,11 @@ impl<'a> Token<'a> {
             Affix::Call => hash::segment(stem) ^ CALL,
             _ => hash::segment(raw),
         };
+        if token.kind == Kind::Word {
+            let mut sum = 0;
+            score::of_word(&token, |which, times| sum += weights::of(which) * times);
+            token.score = i16::try_from(sum).unwrap_or(i16::MIN);
+        }
         token
     }
 
@@ -230,6 +239,7 @@ impl<'a> Token<'a> {
             affix: self.affix,
             stem: self.stem,
             hash: self.hash,
+            score: self.score,
         }
     }
 
@@ -283,10 +293,15 @@ impl<'a> Token<'a> {
 pub struct Memory(Vec<(u64, Token<'static>)>);
 
 impl Memory {
-    const PLACES: usize = 1024;
+    const PLACES: usize = 2048;
 
     pub fn new() -> Self {
         Self(vec![(0, Token::default()); Self::PLACES])
+    }
+
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.0)
     }
 
     fn key(raw: &[u8], index: usize) -> u64 {

@@ -167,9 +167,9 @@ impl Inference {
             None | Some(Kind::Identifier(_)) => false,
             Some(Kind::Version) => true,
             Some(Kind::Word) => {
-                let mut sum = 0;
-                score::traits(place, tokens, self.facts.as_ref(), |which, times| {
-                    sum += weights::of(which) * times;
+                let mut sum = tokens.get(place.index).map_or(0, |token| i32::from(token.score));
+                score::at_place(place, tokens, self.facts.as_ref(), |which| {
+                    sum += weights::of(which);
                 });
                 sum > 0
             }
@@ -216,6 +216,13 @@ impl Inference {
     /// False, and nothing taken in, if the bytes are malformed.
     pub fn merge(&mut self, facts: &[u8]) -> bool {
         self.facts.as_mut().is_none_or(|own| own.merge(facts))
+    }
+
+    /// Bytes on the heap, without the counts of labels.
+    #[cfg(test)]
+    fn heap_bytes(&self) -> usize {
+        let facts = self.facts.as_ref().map_or(0, Facts::heap_bytes);
+        self.words.heap_bytes() + self.memory.heap_bytes() + self.recent.heap_bytes() + facts
     }
 
     fn count(&mut self, label: &[u8]) {
@@ -275,12 +282,16 @@ impl Inference {
     fn reasons(&self, place: Place, tokens: &[Token<'_>]) -> String {
         let mut parts = Vec::new();
         let mut sum = 0;
-        score::traits(place, tokens, self.facts.as_ref(), |which, times| {
+        let mut add = |which, times| {
             let points = weights::of(which) * times;
             sum += points;
             let meaning = NAMES.get(which as usize).map_or("", |(_, meaning)| *meaning);
             parts.push((points, meaning));
-        });
+        };
+        if let Some(token) = tokens.get(place.index) {
+            score::of_word(token, &mut add);
+        }
+        score::at_place(place, tokens, self.facts.as_ref(), |which| add(which, 1));
         parts.retain(|(points, _)| *points != 0);
         parts.sort_by_key(|(points, _)| core::cmp::Reverse(points.abs()));
         let parts: Vec<String> = parts

@@ -153,6 +153,11 @@ impl Recent {
         place.version = version;
     }
 
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.places)
+    }
+
     /// Forgets all.
     #[cfg(test)]
     pub fn clear(&mut self) {

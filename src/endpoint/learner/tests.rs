@@ -195,6 +195,49 @@ fn what_is_learned_is_bounded() {
 }
 
 #[test]
+fn memory_and_labels_are_bounded_under_attack() {
+    const MOST_BYTES: usize = 1_200_000;
+    const MOST_CHARACTERS: usize = 120;
+    let words: Vec<&str> = include_str!("../vocabulary.txt").lines().collect();
+    // One that tells what it learns after each thousand requests, and one that is alone.
+    for shares in [true, false] {
+        let mut inference = adaptive();
+        let mut random = 0x1234_5678_9abc_def1_u64;
+        let mut next = |most: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 11) as usize % most
+        };
+        let (mut path, mut out, mut text) = (Vec::new(), Vec::new(), String::new());
+        for number in 0..150_000 {
+            path.clear();
+            for _ in 0..=next(8) {
+                path.push(b'/');
+                match next(4) {
+                    0 => path.extend_from_slice(
+                        words[next(words.len())].split(' ').next().unwrap().as_bytes(),
+                    ),
+                    1 => path.extend_from_slice(name(next(4096)).as_bytes()),
+                    2 => (0..=next(12)).for_each(|_| path.push(b'a' + next(26) as u8)),
+                    _ => (0..=next(200)).for_each(|_| path.push(next(256) as u8)),
+                }
+            }
+            out.clear();
+            inference.observe(&CanonicalPath::new(&path), &mut out);
+            text.clear();
+            crate::labels::encode(&out, MOST_CHARACTERS, &mut text);
+            assert!(text.starts_with('/') && text.len() <= MOST_CHARACTERS, "{text}");
+            if shares && number % 1000 == 0 {
+                inference.take_news();
+            }
+        }
+        let bytes = inference.heap_bytes();
+        assert!(bytes < MOST_BYTES, "{bytes}");
+    }
+}
+
+#[test]
 fn templates_are_what_labels_have_become() {
     let mut inference = adaptive();
     inference.count_labels();
