@@ -11,8 +11,11 @@ use super::infer::{self, Affix, Kind, Memory};
 use super::path::{CanonicalPath, Form};
 use super::vocabulary::Vocabulary;
 
-/// Labels that are kept. What fits nowhere displaces one of two.
-const PLACES: usize = 512;
+/// Labels that are kept in a VM. What fits nowhere displaces one of two.
+const VM_PLACES: usize = 512;
+
+/// The command has room for the paths of a whole log.
+const PLACES: usize = if cfg!(target_arch = "wasm32") { VM_PLACES } else { 64 * VM_PLACES };
 
 /// The longest key, and the longest label, that is kept, in bytes.
 const MAX_KEY_BYTES: usize = 96;
@@ -69,8 +72,8 @@ impl Key {
 #[inline]
 fn identifier(segment: &[u8], index: usize, memory: &Memory, words: &Vocabulary) -> Option<u8> {
     let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'_' | b'-');
-    if segment.len() <= MAX_KEY_BYTES / 4 && segment.iter().all(u8::is_ascii_digit) {
-        return Some(FIRST_FORM + infer::Form::Number as u8);
+    if let Some(form) = infer::common_form(segment) {
+        return Some(FIRST_FORM + form as u8);
     }
     // Words of small letters are identifiers only if they are long.
     if segment.len() <= MAX_KEY_BYTES / 4 && segment.iter().all(is_plain) {
@@ -153,14 +156,15 @@ impl Recent {
         place.version = version;
     }
 
+    /// Bytes on the heap of a VM.
     #[cfg(test)]
     pub fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.places)
+        VM_PLACES * size_of::<Place>()
     }
 
-    /// Forgets all.
+    /// A table that keeps nothing.
     #[cfg(test)]
-    pub fn clear(&mut self) {
-        self.places.fill(Place::FREE);
+    pub fn none() -> Self {
+        Self { places: Vec::new(), turn: 0 }
     }
 }

@@ -1,6 +1,7 @@
 use crate::test;
 use proptest::prelude::*;
 
+use super::super::infer;
 use super::super::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
 use super::*;
 
@@ -66,6 +67,29 @@ fn heuristics_need_no_learning() {
     let deep = "/groups/1".repeat(15);
     assert_eq!(label(&heuristic, &deep), format!("{}/{{*}}", "/groups/{id}".repeat(12)));
     assert_eq!(label(&Inference::new(InferenceMode::Off), "/users"), "");
+}
+
+#[test]
+fn common_identifiers_are_what_a_closer_look_says() {
+    let words = Vocabulary::new();
+    for text in [
+        "7",
+        "4711",
+        "20240229123456789012345678901234567",
+        "7f9c0d1e-58a1-4e0a-9f5b-2d3c4b5a6978",
+        "7F9C0D1E-58A1-4E0A-9F5B-2D3C4B5A6978",
+        "71910011-5801-4300-9051-203040506978",
+        "face",
+        "decade",
+        "7f9c0d1e-58a1-4e0a-9f5b-2d3c4b5a697g",
+    ] {
+        if let Some(form) = infer::common_form(text.as_bytes()) {
+            for index in [0, 7] {
+                let kind = Token::new(text.as_bytes(), index, &words).kind;
+                assert_eq!(kind, Kind::Identifier(form), "{text}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -213,7 +237,7 @@ fn memory_and_labels_are_bounded_under_attack() {
         for number in 0..150_000 {
             path.clear();
             for _ in 0..=next(8) {
-                path.push(b'/');
+                path.extend_from_slice(b"/");
                 match next(4) {
                     0 => path.extend_from_slice(
                         words[next(words.len())].split(' ').next().unwrap().as_bytes(),
@@ -282,6 +306,7 @@ proptest! {
     #[test]
     fn labels_given_lately_change_nothing(seed in any::<u64>()) {
         let (mut with, mut without) = (adaptive(), adaptive());
+        without.recent = Recent::none();
         let mut random = seed | 1;
         let mut next = |most: usize| {
             random ^= random << 13;
@@ -299,9 +324,7 @@ proptest! {
                 5 => "/x".repeat(22 + next(6)),
                 _ => "/groups/search?x=1".to_owned(),
             };
-            without.recent.clear();
             prop_assert_eq!(label(&with, &path), label(&without, &path), "{}", &path);
-            without.recent.clear();
             prop_assert_eq!(observe(&mut with, &path), observe(&mut without, &path), "{}", &path);
             if step % 300 == 299 {
                 prop_assert_eq!(with.take_news(), without.take_news());
