@@ -24,7 +24,8 @@ pub(super) fn from_key(key: &str, changes: &mut Vec<String>) -> Option<String> {
     let segments = split_segments(pieces);
     let count = segments.len();
     let mut template = String::new();
-    for (index, segment) in segments.into_iter().enumerate() {
+    for (index, mut segment) in segments.into_iter().enumerate() {
+        cut_parameters(&mut segment, changes);
         let written = write_segment(&segment, index + 1 == count, changes);
         match written.as_str() {
             "" | "." => continue,
@@ -207,8 +208,12 @@ fn split_segments(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
             if index > 0 {
                 segments.push(Vec::new());
             }
-            if let (Some(segment), false) = (segments.last_mut(), part.is_empty()) {
-                segment.push(Piece::Text(part.to_owned()));
+            let Some(segment) = segments.last_mut() else { continue };
+            match segment.last_mut() {
+                // Nothing is left of what stood between them.
+                Some(Piece::Text(text)) => text.push_str(part),
+                _ if part.is_empty() => {}
+                _ => segment.push(Piece::Text(part.to_owned())),
             }
         }
     }
@@ -216,13 +221,25 @@ fn split_segments(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
     segments
 }
 
+/// Leaves out the parameters of a segment (RFC 3986, 3.3), which are no part of an endpoint.
+fn cut_parameters(segment: &mut Vec<Piece>, changes: &mut Vec<String>) {
+    for (index, piece) in segment.iter_mut().enumerate() {
+        let Piece::Text(text) = piece else { continue };
+        let Some(at) = text.find(';') else { continue };
+        let cut = text.split_off(at);
+        changes.push(format!("{cut:?} and what follows in its segment is left out"));
+        let kept = if text.is_empty() { index } else { index + 1 };
+        segment.truncate(kept);
+        return;
+    }
+}
+
 /// One segment as a template has it; empty where nothing is left of it.
 fn write_segment(segment: &[Piece], last: bool, changes: &mut Vec<String>) -> String {
     match segment {
         [Piece::Rest(name)] if last => return format!("{{*{name}}}"),
         [Piece::Text(text)] => match text.as_str() {
-            // Parameters of the segment are left out, as below.
-            star if matches!(star.split(';').next(), Some("*" | "**")) => {
+            "*" | "**" => {
                 return if last { "{*rest}".to_owned() } else { "{param}".to_owned() };
             }
             text => {
@@ -247,12 +264,7 @@ fn write_segment(segment: &[Piece], last: bool, changes: &mut Vec<String>) -> St
             }
             Piece::Text(text) => {
                 write_parameter(&mut names, &mut written, changes);
-                let (kept, cut) = text.split_at(text.find(';').unwrap_or(text.len()));
-                write_text(kept, &mut written);
-                if !cut.is_empty() {
-                    changes.push(format!("{cut:?} and what follows in its segment is left out"));
-                    break;
-                }
+                write_text(text, &mut written);
             }
         }
     }

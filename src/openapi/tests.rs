@@ -44,7 +44,7 @@ fn path_keys_become_templates() {
         ("/users/{$id}", "/users/{id}"),
         ("/users/{-.id}", "/users/{id}"),
         ("/users/:.", "/users/{param}"),
-        ("/users/:;v=1", "/users/{v_1}"),
+        ("/users/:;v=1", "/users/%3A"),
         ("/users/:;{", "/users/%3A"),
         ("/files/{name}.{format}", "/files/{name}.{format}"),
         ("/files/{name}{.format}", "/files/{name}.{format}"),
