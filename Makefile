@@ -98,6 +98,8 @@ size: ## print what each dependency costs in the module
 	CARGO_PROFILE_MODULE_STRIP=debuginfo $(CARGO_MODULE) --target-dir target/size
 	cargo run --quiet --package route-metrics-size -- target/size/wasm32-wasip1/module/route_metrics.wasm
 
+include tests/micro/micro.mk
+
 .PHONY: generate
 generate: ## print again the files in envoy/ and docs/ that the command prints
 	GENERATE=1 cargo test --test printed_files

@@ -40,6 +40,14 @@ pub fn encode_foreign(value: &[u8], max: usize, out: &mut String) {
 /// characters, never inside a percent-encoded one. Printable values without such dots come back
 /// unchanged; encoding is idempotent.
 pub fn encode(value: &[u8], max: usize, out: &mut String) {
+    // Most values are plain, and copied in one piece.
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'-' | b'/'..=b'~');
+    if value.len() <= max
+        && value.iter().all(is_plain)
+        && let Ok(text) = str::from_utf8(value)
+    {
+        return out.push_str(text);
+    }
     let start = out.len();
     for (index, &byte) in value.iter().enumerate() {
         let (before, rest) = value.split_at(index);

@@ -1,5 +1,7 @@
 //! How well endpoints are inferred where nothing is configured, measured on paths whose templates
-//! are known: in one pass, each path labelled at the end of its request.
+//! are known: in one pass, each path labelled at the end of its request. Only scanners' requests
+//! end as their status says; what an API answers to its own clients does not matter here. With
+//! `-- --nocapture` the figures are printed.
 //!
 //! The corpora lie beside the repository, or where `ROUTE_METRICS_CORPORA` says. Without them the
 //! tests say so and pass.
@@ -148,13 +150,13 @@ impl Workers {
 /// Requests between two exchanges.
 const TICK: usize = 250;
 
-/// The quality of one pass. Requests with an ignored status teach nothing and have no label; they
-/// do not count, nor does what comes before `from`.
+/// The quality of one pass. A scanner's requests with an ignored status teach nothing and have no
+/// label; what comes before `from` does not count.
 fn measure(requests: &[Request], workers: &mut Workers, from: usize) -> Quality {
     let ignored = config::Endpoint::default().ignore_statuses;
     let mut found = Vec::new();
     for (index, request) in requests.iter().enumerate() {
-        if ignored.contains(&request.status) {
+        if request.template.is_none() && ignored.contains(&request.status) {
             continue;
         }
         let label = workers.observe(&request.path);
@@ -187,10 +189,10 @@ fn check(name: &str, quality: Quality, accuracy: f64, f1: f64, residual: f64) {
 #[test]
 fn one_worker_reaches_what_was_reached() {
     for (name, from, accuracy, f1, residual) in [
-        ("github", 0.0, 0.80, 0.965, 1.30),
-        ("github_stream", 0.5, 0.92, 0.985, 1.05),
-        ("stripe", 0.0, 0.94, 0.99, 1.05),
-        ("petstore", 0.0, 0.95, 0.99, 1.05),
+        ("github", 0.0, 0.83, 0.97, 1.20),
+        ("github_stream", 0.5, 0.93, 0.99, 1.02),
+        ("stripe", 0.0, 0.97, 0.992, 1.02),
+        ("petstore", 0.0, 1.0, 1.0, 1.0),
     ] {
         let Some(requests) = corpus(name) else { continue };
         let from = (requests.len() as f64 * from) as usize;
@@ -202,10 +204,10 @@ fn one_worker_reaches_what_was_reached() {
 #[test]
 fn four_workers_agree_and_are_hardly_worse() {
     for (name, from, accuracy, f1, residual) in [
-        ("github", 0.0, 0.70, 0.95, 1.60),
-        ("github_stream", 0.5, 0.85, 0.98, 1.15),
-        ("stripe", 0.0, 0.94, 0.99, 1.05),
-        ("petstore", 0.0, 0.90, 0.98, 1.20),
+        ("github", 0.0, 0.77, 0.96, 1.30),
+        ("github_stream", 0.5, 0.90, 0.985, 1.05),
+        ("stripe", 0.0, 0.96, 0.99, 1.05),
+        ("petstore", 0.0, 0.94, 0.99, 1.20),
     ] {
         let Some(requests) = corpus(name) else { continue };
         let mut workers = Workers::new(4);

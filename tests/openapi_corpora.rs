@@ -84,10 +84,12 @@ fn a_small_api_is_grouped_right() {
 
 #[test]
 fn real_apis_are_grouped_right() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpora");
+    let folder = std::env::var_os("ROUTE_METRICS_CORPORA").unwrap_or_else(|| beside.into());
+    let folder = Path::new(&folder);
     for (templates, corpus, floor) in [
-        // Values over several segments (`heads/main`) fit no template of a specification that has
-        // one parameter for them.
+        // Values over several segments (`heads/main`) fit no template where the specification has
+        // a parameter for them that is not the last one, or does not say so by its name.
         ("github", "github", 0.96),
         ("github", "github_stream", 0.96),
         ("stripe", "stripe", 1.0),

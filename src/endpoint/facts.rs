@@ -87,7 +87,7 @@ pub(super) struct Node {
     pub shapes: u16,
     /// Requests through the node on this worker, and sightings as a child until there are enough:
     /// no facts, and never part of a decision on a label.
-    hits: u16,
+    hits: u8,
     sightings: u8,
     flags: u8,
 }
@@ -132,6 +132,8 @@ pub(super) struct Facts {
     logged: usize,
     /// Whether facts are exchanged with other workers.
     shared: bool,
+    /// How often something has changed.
+    changes: u32,
 }
 
 impl Facts {
@@ -148,17 +150,31 @@ impl Facts {
         self.joins
     }
 
-    /// Counts a request at a node of which something is known, and gives back the count.
-    pub fn hit(&mut self, key: u64) -> u16 {
+    /// Another number whenever a path could have another label than before, or teach something
+    /// else. Not 0.
+    pub fn version(&self) -> u32 {
+        self.changes.wrapping_add(1)
+    }
+
+    /// Counts a request at a node of which something is known, and gives back the count, which
+    /// stops at `most`.
+    pub fn hit(&mut self, key: u64, most: u8) -> u8 {
         let Some(node) = self.nodes.get_mut(&key) else { return 0 };
-        node.hits = node.hits.saturating_add(1);
+        if node.hits < most {
+            node.hits += 1;
+            self.changes = self.changes.wrapping_add(1);
+        }
         node.hits
     }
 
-    /// Counts a sighting of a child of which something is known, and gives back the count.
-    pub fn sight(&mut self, key: u64) -> u8 {
+    /// Counts a sighting of a child of which something is known, and gives back the count, which
+    /// stops at `most`.
+    pub fn sight(&mut self, key: u64, most: u8) -> u8 {
         let Some(node) = self.nodes.get_mut(&key) else { return 0 };
-        node.sightings = node.sightings.saturating_add(1);
+        if node.sightings < most {
+            node.sightings += 1;
+            self.changes = self.changes.wrapping_add(1);
+        }
         node.sightings
     }
 
@@ -166,6 +182,11 @@ impl Facts {
     #[cfg(test)]
     pub fn size(&self) -> usize {
         self.nodes.len() + self.words.len()
+    }
+
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        self.nodes.allocation_size() + self.words.allocation_size() + self.untold.capacity()
     }
 
     /// Whether there is room for more. Asked before several facts that belong together.
@@ -192,6 +213,8 @@ impl Facts {
         let rest = self.untold.split_off(self.untold.len().min(MAX_NEWS_BYTES));
         let news = core::mem::replace(&mut self.untold, rest);
         self.logged += news.len();
+        // There is room again for what could not be told.
+        self.changes = self.changes.wrapping_add(1);
         Some(news)
     }
 
@@ -214,6 +237,14 @@ impl Facts {
 
     /// Whether the fact was new.
     fn apply(&mut self, fact: Fact, at: u64, child: u32) -> bool {
+        let new = self.take_in(fact, at, child);
+        if new {
+            self.changes = self.changes.wrapping_add(1);
+        }
+        new
+    }
+
+    fn take_in(&mut self, fact: Fact, at: u64, child: u32) -> bool {
         let (key, flag) = match fact {
             Fact::Shape => {
                 let shapes = &mut self.nodes.entry(at).or_default().shapes;

@@ -6,6 +6,7 @@
 use super::hash;
 use super::path::Decoded;
 use super::vocabulary::{self, Level, Vocabulary};
+use super::{score, weights};
 
 /// Longer segments are values: no literal word of a public API comes near.
 const LONGEST_WORD: usize = 64;
@@ -126,6 +127,8 @@ pub struct Token<'a> {
     pub stem: usize,
     /// The hash of the segment as it stands in a label if it is taken literally.
     pub hash: u32,
+    /// Of a word: what its traits weigh that are the same wherever it stands.
+    pub score: i16,
 }
 
 impl Default for Token<'_> {
@@ -137,6 +140,7 @@ impl Default for Token<'_> {
             affix: Affix::None,
             stem: 0,
             hash: 0,
+            score: 0,
         }
     }
 }
@@ -150,8 +154,12 @@ impl<'a> Token<'a> {
         token.kind = match identifier(stem, index) {
             Some(kind) => kind,
             None => {
-                token.sketch = Sketch::new(stem, words);
-                match mixed(stem, &token.sketch) {
+                let runs = Runs::new(stem);
+                // Words need not be looked up for what is none in any case.
+                if runs.of_digits < 3 {
+                    token.sketch = Sketch::new(stem, words);
+                }
+                match runs.of_digits >= 3 || mixed(stem, &token.sketch, runs) {
                     true => Kind::Identifier(Form::Mixed),
                     false => Kind::Word,
                 }
@@ -161,6 +169,11 @@ impl<'a> Token<'a> {
             Affix::Call => hash::segment(stem) ^ CALL,
             _ => hash::segment(raw),
         };
+        if token.kind == Kind::Word {
+            let mut sum = 0;
+            score::of_word(&token, |which, times| sum += weights::of(which) * times);
+            token.score = i16::try_from(sum).unwrap_or(i16::MIN);
+        }
         token
     }
 
@@ -230,6 +243,7 @@ impl<'a> Token<'a> {
             affix: self.affix,
             stem: self.stem,
             hash: self.hash,
+            score: self.score,
         }
     }
 
@@ -283,10 +297,18 @@ impl<'a> Token<'a> {
 pub struct Memory(Vec<(u64, Token<'static>)>);
 
 impl Memory {
-    const PLACES: usize = 1024;
+    /// The command has room for the words of a whole log.
+    const PLACES: usize = if cfg!(target_arch = "wasm32") { Self::VM_PLACES } else { 16_384 };
+    const VM_PLACES: usize = 2048;
 
     pub fn new() -> Self {
         Self(vec![(0, Token::default()); Self::PLACES])
+    }
+
+    /// Bytes on the heap of a VM.
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        Self::VM_PLACES * size_of::<(u64, Token<'static>)>()
     }
 
     fn key(raw: &[u8], index: usize) -> u64 {
@@ -424,41 +446,67 @@ fn version(stem: &[u8]) -> Option<usize> {
 
 /// Whether there are 8-4-4-4-12 hexadecimal digits somewhere.
 fn has_uuid(stem: &[u8]) -> bool {
-    stem.len() >= 36
-        && stem.windows(36).any(|window| {
-            window.iter().enumerate().all(|(at, byte)| match at {
-                8 | 13 | 18 | 23 => *byte == b'-',
-                _ => byte.is_ascii_hexdigit(),
-            })
+    stem.len() >= 36 && stem.windows(36).any(is_uuid)
+}
+
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
         })
 }
 
+/// The form of the most common identifiers, without looking anything up; what is not told here may
+/// still be one.
+pub(super) fn common_form(segment: &[u8]) -> Option<Form> {
+    if !segment.first()?.is_ascii_hexdigit() || segment.len() > 36 {
+        return None;
+    }
+    if segment.iter().all(u8::is_ascii_digit) {
+        return Some(Form::Number);
+    }
+    // One of digits alone passes for a date, or the like.
+    (is_uuid(segment) && segment.iter().any(u8::is_ascii_alphabetic)).then_some(Form::Uuid)
+}
+
+/// Runs of one kind in a segment: digits, capitals, small letters (a capital before small letters is
+/// theirs).
+#[derive(Clone, Copy, Default)]
+struct Runs {
+    all: usize,
+    of_digits: usize,
+}
+
+impl Runs {
+    fn new(stem: &[u8]) -> Self {
+        let mut runs = Self::default();
+        let mut last = 0;
+        for &byte in stem {
+            let kind = match byte {
+                b'0'..=b'9' => 1,
+                b'A'..=b'Z' => 2,
+                b'a'..=b'z' => 3,
+                _ => 0,
+            };
+            if kind != last {
+                runs.all += usize::from(kind != 0 && !(last == 2 && kind == 3));
+                runs.of_digits += usize::from(kind == 1);
+            }
+            last = kind;
+        }
+        runs
+    }
+}
+
 /// Letters and digits, or cases, mixed as no word does.
-fn mixed(stem: &[u8], sketch: &Sketch) -> bool {
+fn mixed(stem: &[u8], sketch: &Sketch, runs: Runs) -> bool {
     if sketch.digits == 0 && stem.len() < 8 {
         return false;
     }
-    // Runs of one kind: digits, capitals, small letters (a capital before small letters is theirs).
-    let mut runs = 0;
-    let mut digit_runs = 0;
-    let mut last = 0;
-    for &byte in stem {
-        let kind = match byte {
-            b'0'..=b'9' => 1,
-            b'A'..=b'Z' => 2,
-            b'a'..=b'z' => 3,
-            _ => 0,
-        };
-        if kind != last {
-            runs += usize::from(kind != 0 && !(last == 2 && kind == 3));
-            digit_runs += usize::from(kind == 1);
-        }
-        last = kind;
-    }
     let known = sketch.known > 0 && sketch.known + sketch.compounds + 1 >= sketch.words;
-    (!known && (sketch.digits >= 4 || digit_runs >= 2))
-        || (digit_runs >= 3)
-        || (runs >= 4 && sketch.known == 0 && runs * 3 >= stem.len())
+    (!known && (sketch.digits >= 4 || runs.of_digits >= 2))
+        || (runs.all >= 4 && sketch.known == 0 && runs.all * 3 >= stem.len())
 }
 
 impl Sketch {

@@ -8,16 +8,17 @@ use super::facts::{Fact, Facts, JOINS, MAX_CHILDREN, Node};
 use super::hash::{self, KeyMap};
 use super::infer::{Kind, Memory, Token};
 use super::path::{CanonicalPath, Form, MAX_SEGMENTS};
+use super::recent::{Key, Recent};
 use super::score::{self, Place};
 use super::vocabulary::Vocabulary;
-use super::weights::{NAMES, Trait, WEIGHTS, Weights};
+use super::weights::{self, NAMES, Trait};
 use crate::config::InferenceMode;
 
 /// Children of each class that were seen once or twice and are remembered per node.
 const MAX_ONCE: u8 = 14;
 
 /// Requests before a node can collapse.
-const MIN_REQUESTS: u16 = 12;
+const MIN_REQUESTS: u8 = 12;
 
 /// Unknown children before a node can collapse.
 const MIN_UNKNOWN: u8 = 6;
@@ -35,9 +36,9 @@ const MAX_REASONS: usize = 4;
 pub struct Inference {
     words: Vocabulary,
     memory: Memory,
+    recent: Recent,
     /// What was learned; `None` for one that does not learn.
     facts: Option<Facts>,
-    weights: Weights,
     /// Labels given, where they are counted.
     labels: Option<KeyMap<(Vec<u8>, u64)>>,
     off: bool,
@@ -58,17 +59,11 @@ impl Inference {
     /// Inference that has learned nothing yet. With `Off` every path is without a label.
     #[must_use]
     pub fn new(mode: InferenceMode) -> Self {
-        Self::with_weights(mode, WEIGHTS)
-    }
-
-    /// The same with other weights, for finding better ones.
-    #[must_use]
-    pub fn with_weights(mode: InferenceMode, weights: Weights) -> Self {
         Self {
             words: Vocabulary::new(),
             memory: Memory::new(),
+            recent: Recent::new(),
             facts: (mode == InferenceMode::Adaptive).then(Facts::default),
-            weights,
             labels: None,
             off: mode == InferenceMode::Off,
         }
@@ -84,6 +79,11 @@ impl Inference {
     pub fn label(&self, path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
         if self.off {
             return;
+        }
+        if let Some(key) = Key::new(path, &self.memory, &self.words)
+            && let Some(label) = self.recent.find(&key, self.version())
+        {
+            return out.extend_from_slice(label);
         }
         let mut tokens = [Token::default(); MAX_SEGMENTS];
         let tokens = self.look(path, &mut tokens);
@@ -102,21 +102,37 @@ impl Inference {
         if self.off {
             return;
         }
+        let start = out.len();
+        let version = self.version();
+        let key = Key::new(path, &self.memory, &self.words);
+        if let Some(key) = &key
+            && let Some(label) = self.recent.find(key, version)
+        {
+            out.extend_from_slice(label);
+        } else {
+            self.walk(path, out);
+            if let Some(key) = &key
+                && self.version() == version
+            {
+                self.recent.keep(key, version, out.get(start..).unwrap_or_default());
+            }
+        }
+        self.count(out.get(start..).unwrap_or_default());
+    }
+
+    /// Which state of what was learned this is: never 0.
+    fn version(&self) -> u32 {
+        self.facts.as_ref().map_or(1, Facts::version)
+    }
+
+    /// Learns from a path, and appends its label.
+    fn walk(&mut self, path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
         let mut tokens = [Token::default(); MAX_SEGMENTS];
         let segments = path.segments();
         for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
             *token = self.memory.remember(segment, index, &self.words);
         }
         let tokens = tokens.get(..segments.len()).unwrap_or_default();
-        let start = out.len();
-        self.walk(tokens, out);
-        finish(path, out);
-        self.count(out.get(start..).unwrap_or_default());
-    }
-
-    /// Learns from the segments of a path, and appends their part of the label.
-    #[doc(hidden)]
-    pub fn walk(&mut self, tokens: &[Token<'_>], out: &mut Vec<u8>) {
         let mut place = Place::START;
         for token in tokens {
             let literal = self.is_literal(place, tokens);
@@ -124,6 +140,7 @@ impl Inference {
             write(token, literal, out);
             place = place.after(token, literal);
         }
+        finish(path, out);
         if let Some(facts) = &mut self.facts
             && !tokens.is_empty()
             && !facts.node(place.node).is(Node::END)
@@ -145,25 +162,14 @@ impl Inference {
         tokens.get(..segments.len()).unwrap_or_default()
     }
 
-    /// The segments of a path.
-    #[doc(hidden)]
-    pub fn tokens<'a>(&self, path: &CanonicalPath<'a>) -> Vec<Token<'a>> {
-        let mut tokens = [Token::default(); MAX_SEGMENTS];
-        self.look(path, &mut tokens).to_vec()
-    }
-
-    fn weight(&self, which: Trait) -> i32 {
-        self.weights.get(which as usize).copied().map_or(0, i32::from)
-    }
-
     fn is_literal(&self, place: Place, tokens: &[Token<'_>]) -> bool {
         match tokens.get(place.index).map(|token| token.kind) {
             None | Some(Kind::Identifier(_)) => false,
             Some(Kind::Version) => true,
             Some(Kind::Word) => {
-                let mut sum = 0;
-                score::traits(place, tokens, self.facts.as_ref(), |which, times| {
-                    sum += self.weight(which) * times;
+                let mut sum = tokens.get(place.index).map_or(0, |token| i32::from(token.score));
+                score::at_place(place, tokens, self.facts.as_ref(), |which| {
+                    sum += weights::of(which);
                 });
                 sum > 0
             }
@@ -172,9 +178,8 @@ impl Inference {
 
     /// Takes in what a segment teaches about the node that it is below of.
     fn learn(&mut self, at: u64, token: &Token<'_>, literal: bool) {
-        let weight = |which: Trait| self.weights.get(which as usize).copied().map_or(0, i32::from);
         let Some(facts) = &mut self.facts else { return };
-        let hits = facts.hit(at);
+        let hits = facts.hit(at, MIN_REQUESTS);
         if token.kind == Kind::Word {
             learn_word(facts, at, token, literal);
         }
@@ -190,11 +195,11 @@ impl Inference {
         if hits < MIN_REQUESTS || node.unknown < MIN_UNKNOWN || node.is(Node::COLLAPSED) {
             return;
         }
-        let sum = i32::from(node.known_once()) * weight(Trait::CollapsePerKnown)
-            + i32::from(node.unknown_once()) * weight(Trait::CollapsePerUnknown)
-            + i32::from(node.known_repeated) * weight(Trait::CollapsePerKnownRepeated)
-            + i32::from(node.unknown_repeated) * weight(Trait::CollapsePerRepeated);
-        if sum <= weight(Trait::CollapseAt) {
+        let sum = i32::from(node.known_once()) * weights::of(Trait::CollapsePerKnown)
+            + i32::from(node.unknown_once()) * weights::of(Trait::CollapsePerUnknown)
+            + i32::from(node.known_repeated) * weights::of(Trait::CollapsePerKnownRepeated)
+            + i32::from(node.unknown_repeated) * weights::of(Trait::CollapsePerRepeated);
+        if sum <= weights::of(Trait::CollapseAt) {
             facts.tell(Fact::Collapsed, at, 0);
         }
     }
@@ -211,6 +216,13 @@ impl Inference {
     /// False, and nothing taken in, if the bytes are malformed.
     pub fn merge(&mut self, facts: &[u8]) -> bool {
         self.facts.as_mut().is_none_or(|own| own.merge(facts))
+    }
+
+    /// Bytes on the heap, without the counts of labels.
+    #[cfg(test)]
+    fn heap_bytes(&self) -> usize {
+        let facts = self.facts.as_ref().map_or(0, Facts::heap_bytes);
+        self.words.heap_bytes() + self.memory.heap_bytes() + self.recent.heap_bytes() + facts
     }
 
     fn count(&mut self, label: &[u8]) {
@@ -270,12 +282,16 @@ impl Inference {
     fn reasons(&self, place: Place, tokens: &[Token<'_>]) -> String {
         let mut parts = Vec::new();
         let mut sum = 0;
-        score::traits(place, tokens, self.facts.as_ref(), |which, times| {
-            let points = self.weight(which) * times;
+        let mut add = |which, times| {
+            let points = weights::of(which) * times;
             sum += points;
             let meaning = NAMES.get(which as usize).map_or("", |(_, meaning)| *meaning);
             parts.push((points, meaning));
-        });
+        };
+        if let Some(token) = tokens.get(place.index) {
+            score::of_word(token, &mut add);
+        }
+        score::at_place(place, tokens, self.facts.as_ref(), |which| add(which, 1));
         parts.retain(|(points, _)| *points != 0);
         parts.sort_by_key(|(points, _)| core::cmp::Reverse(points.abs()));
         let parts: Vec<String> = parts
@@ -309,7 +325,7 @@ fn learn_word(facts: &mut Facts, at: u64, token: &Token<'_>, literal: bool) {
     if child.is(Node::REPEATED) {
         return;
     }
-    if facts.sight(key) < REPEATED {
+    if facts.sight(key, REPEATED) < REPEATED {
         return;
     }
     facts.tell(if known { Fact::KnownRepeated } else { Fact::UnknownRepeated }, at, token.hash);

@@ -11,12 +11,12 @@ mod infer;
 mod learner;
 mod matcher;
 mod path;
+mod recent;
 mod rules;
 mod score;
 mod template;
 mod vocabulary;
-#[doc(hidden)]
-pub mod weights;
+mod weights;
 
 use std::fmt;
 
@@ -24,8 +24,6 @@ use hashbrown::HashTable;
 
 pub use decide::{Decided, Knowledge, Learners, decide};
 pub use facts::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
-#[doc(hidden)]
-pub use infer::Token;
 pub use learner::{Inference, Reason};
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use rules::MAX_TEXT_BYTES;

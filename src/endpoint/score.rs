@@ -31,30 +31,38 @@ impl Place {
     }
 }
 
-/// Names the traits of a word at a place, each with how often it counts.
-pub(super) fn traits(
+/// Names the traits of a word that are the same wherever it stands, each with how often it counts.
+pub(super) fn of_word(token: &Token<'_>, mut add: impl FnMut(Trait, i32)) {
+    shape(token, &mut |condition, which| {
+        if condition {
+            add(which, 1);
+        }
+    });
+    let sketch = &token.sketch;
+    if sketch.known > 0 && token.all_known() {
+        add(Trait::PerLevel, i32::from(sketch.level.min(7)));
+    }
+}
+
+/// Names the traits that a word has at a place beside those of [`of_word`].
+pub(super) fn at_place(
     place: Place,
     tokens: &[Token<'_>],
     facts: Option<&Facts>,
-    mut add: impl FnMut(Trait, i32),
+    mut add: impl FnMut(Trait),
 ) {
     let Some(token) = tokens.get(place.index) else { return };
     let previous = place.index.checked_sub(1).and_then(|at| tokens.get(at));
     let next = tokens.get(place.index + 1);
     let mut when = |condition: bool, which: Trait| {
         if condition {
-            add(which, 1);
+            add(which);
         }
     };
-    shape(token, &mut when);
     position(place, token, previous, &mut when);
     following(token, next, &mut when);
     if let Some(facts) = facts {
         seen(place, token, next, facts, &mut when);
-    }
-    let sketch = &token.sketch;
-    if sketch.known > 0 && token.all_known() {
-        add(Trait::PerLevel, i32::from(sketch.level.min(7)));
     }
 }
 
@@ -184,6 +192,8 @@ fn seen(
             _ => Trait::OtherWordShape,
         };
         when(true, which);
+        let stands_out = which == Trait::NoWordShape && token.is_known();
+        when(stands_out, Trait::KnownAmongIdentifiers);
         when(node.shapes & !Token::WORD_SHAPES != 0, Trait::SeenIdentifier);
         let values = hash::below(place.node, token.placeholder());
         let alike = match next {

@@ -48,6 +48,11 @@ impl Vocabulary {
         Self { places }
     }
 
+    #[cfg(test)]
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.places)
+    }
+
     /// How common a lower-case word is; singular and plural are one word. `None` for an unknown
     /// word.
     pub(super) fn level(&self, word: &[u8]) -> Option<Level> {

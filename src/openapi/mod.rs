@@ -141,19 +141,31 @@ impl Import {
     }
 
     /// The templates in the order of the specifications, a method in front only where two names of
-    /// the same path are told apart by it.
+    /// the same path are told apart by it. A path ends in `{*path}` where its last parameter is
+    /// named so, as specifications have no other way to say that a value may hold slashes.
     #[must_use]
     pub fn templates(&self) -> Vec<String> {
         let mut templates = Vec::new();
         for Entry { path, only, .. } in &self.entries {
             match only {
-                None => templates.push(path.clone()),
+                None => templates.push(self.spanning(path).unwrap_or_else(|| path.clone())),
                 Some(methods) => {
                     templates.extend(methods.iter().map(|method| format!("{method} {path}")));
                 }
             }
         }
         templates
+    }
+
+    /// The template of a path whose last parameter is named as a path is, if no other one matches
+    /// the same.
+    fn spanning(&self, path: &str) -> Option<String> {
+        let (front, last) = path.rsplit_once('/')?;
+        let name = last.strip_prefix('{')?.strip_suffix('}')?;
+        let spanning = format!("{front}/{{*{name}}}");
+        let alone = self.by_shape.get(&template::shape(path)).is_some_and(|same| same.len() == 1)
+            && !self.by_shape.contains_key(&template::shape(&spanning));
+        (alone && template::names_a_path(name)).then_some(spanning)
     }
 
     /// The plugin configuration: the templates, and higher limits where the defaults are too low
@@ -163,6 +175,11 @@ impl Import {
         let operations: usize = self.entries.iter().map(|entry| entry.methods.len().max(1)).sum();
         let mut templates = self.templates();
         let mut notes = self.notes.clone();
+        let spanning = self.entries.iter().filter(|entry| entry.only.is_none());
+        notes.extend(spanning.filter_map(|Entry { path, .. }| {
+            let spanning = self.spanning(path)?;
+            Some(format!("{path:?} may end in several segments, so it is {spanning:?}"))
+        }));
         notes.extend(drop_refused(&mut templates));
         (configuration(&templates, operations), notes)
     }

@@ -70,6 +70,18 @@ pub(super) fn shape(template: &str) -> String {
     shape
 }
 
+/// Whether a parameter's name says that its value is a path: `path`, `file_path`, `filePath`.
+pub(super) fn names_a_path(name: &str) -> bool {
+    let Some(front) = name.len().checked_sub(4).and_then(|at| name.get(..at)) else { return false };
+    match (name.get(front.len()..), front.chars().last()) {
+        (Some("path"), last) => {
+            last.is_none_or(|last| !last.is_ascii_alphanumeric()) || front == "file"
+        }
+        (Some("Path"), last) => last.is_none_or(|last| last.is_ascii_lowercase()),
+        _ => false,
+    }
+}
+
 /// Reads text and braces up to the query or fragment.
 fn read_pieces(key: &str, pieces: &mut Vec<Piece>, changes: &mut Vec<String>) {
     let mut rest = key;

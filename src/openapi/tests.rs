@@ -213,6 +213,34 @@ fn equal_paths_are_merged_and_the_first_name_wins() {
 }
 
 #[test]
+fn a_last_parameter_named_as_a_path_may_hold_slashes() {
+    let keys = [
+        "/contents/{path}",
+        "/files/{file_path}",
+        "/logs/{filePath}",
+        "/trees/{path}/meta",
+        "/queries/{xpath}",
+        "/items/{path}.json",
+    ];
+    let (templates, notes) = import(&[&with_paths(&keys)]);
+    let expected = [
+        "/contents/{*path}",
+        "/files/{*file_path}",
+        "/logs/{*filePath}",
+        "/trees/{path}/meta",
+        "/queries/{xpath}",
+        "/items/{path}.json",
+    ];
+    assert_eq!(templates, expected);
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert!(notes[0].contains("may end in several segments"), "{notes:?}");
+    // Where another one matches the same, nothing may get lost to it.
+    let mut both = with_paths(&["/a/{id}"]);
+    both["paths"]["/a/{path}"] = json!({"delete": {}});
+    assert_eq!(import(&[&both]).0, ["/a/{id}", "DELETE /a/{path}"]);
+}
+
+#[test]
 fn references_inside_the_document_are_followed() {
     let document = json!({
         "openapi": "3.1.0",

@@ -31,7 +31,8 @@ pub(super) fn lines(title: &str, x_name: &str, lines: &[Line<'_>]) -> String {
         return String::new();
     }
     let (width, height) = (760.0, 280.0);
-    let frame = Frame { left: 64.0, right: width - 16.0, top: 16.0, bottom: height - 44.0 };
+    // Beside the frame is room for half of the last number below it.
+    let frame = Frame { left: 64.0, right: width - 40.0, top: 16.0, bottom: height - 44.0 };
     let step_y = step(max_y, 5.0);
     let top_y = (max_y / step_y).ceil() * step_y;
     let x = |value: f64| frame.left + value / max_x * (frame.right - frame.left);

@@ -1,6 +1,7 @@
 use crate::test;
 use proptest::prelude::*;
 
+use super::super::infer;
 use super::super::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
 use super::*;
 
@@ -66,6 +67,29 @@ fn heuristics_need_no_learning() {
     let deep = "/groups/1".repeat(15);
     assert_eq!(label(&heuristic, &deep), format!("{}/{{*}}", "/groups/{id}".repeat(12)));
     assert_eq!(label(&Inference::new(InferenceMode::Off), "/users"), "");
+}
+
+#[test]
+fn common_identifiers_are_what_a_closer_look_says() {
+    let words = Vocabulary::new();
+    for text in [
+        "7",
+        "4711",
+        "20240229123456789012345678901234567",
+        "7f9c0d1e-58a1-4e0a-9f5b-2d3c4b5a6978",
+        "7F9C0D1E-58A1-4E0A-9F5B-2D3C4B5A6978",
+        "71910011-5801-4300-9051-203040506978",
+        "face",
+        "decade",
+        "7f9c0d1e-58a1-4e0a-9f5b-2d3c4b5a697g",
+    ] {
+        if let Some(form) = infer::common_form(text.as_bytes()) {
+            for index in [0, 7] {
+                let kind = Token::new(text.as_bytes(), index, &words).kind;
+                assert_eq!(kind, Kind::Identifier(form), "{text}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -195,6 +219,49 @@ fn what_is_learned_is_bounded() {
 }
 
 #[test]
+fn memory_and_labels_are_bounded_under_attack() {
+    const MOST_BYTES: usize = 1_200_000;
+    const MOST_CHARACTERS: usize = 120;
+    let words: Vec<&str> = include_str!("../vocabulary.txt").lines().collect();
+    // One that tells what it learns after each thousand requests, and one that is alone.
+    for shares in [true, false] {
+        let mut inference = adaptive();
+        let mut random = 0x1234_5678_9abc_def1_u64;
+        let mut next = |most: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 11) as usize % most
+        };
+        let (mut path, mut out, mut text) = (Vec::new(), Vec::new(), String::new());
+        for number in 0..150_000 {
+            path.clear();
+            for _ in 0..=next(8) {
+                path.extend_from_slice(b"/");
+                match next(4) {
+                    0 => path.extend_from_slice(
+                        words[next(words.len())].split(' ').next().unwrap().as_bytes(),
+                    ),
+                    1 => path.extend_from_slice(name(next(4096)).as_bytes()),
+                    2 => (0..=next(12)).for_each(|_| path.push(b'a' + next(26) as u8)),
+                    _ => (0..=next(200)).for_each(|_| path.push(next(256) as u8)),
+                }
+            }
+            out.clear();
+            inference.observe(&CanonicalPath::new(&path), &mut out);
+            text.clear();
+            crate::labels::encode(&out, MOST_CHARACTERS, &mut text);
+            assert!(text.starts_with('/') && text.len() <= MOST_CHARACTERS, "{text}");
+            if shares && number % 1000 == 0 {
+                inference.take_news();
+            }
+        }
+        let bytes = inference.heap_bytes();
+        assert!(bytes < MOST_BYTES, "{bytes}");
+    }
+}
+
+#[test]
 fn templates_are_what_labels_have_become() {
     let mut inference = adaptive();
     inference.count_labels();
@@ -234,6 +301,36 @@ proptest! {
             prop_assert!(out.starts_with(b"/"));
             prop_assert!(inference.explain(&CanonicalPath::new(&raw)).len() <= 24);
         }
+    }
+
+    #[test]
+    fn labels_given_lately_change_nothing(seed in any::<u64>()) {
+        let (mut with, mut without) = (adaptive(), adaptive());
+        without.recent = Recent::none();
+        let mut random = seed | 1;
+        let mut next = |most: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as usize % most
+        };
+        for step in 0..2000 {
+            let path = match next(7) {
+                0 => format!("/users/{}", name(next(200))),
+                1 => format!("/users/{}/orders/{}.json", name(next(12)), next(40)),
+                2 => format!("/v{}/{}/{}", next(3), name(next(3)), name(next(4096))),
+                3 => format!("/groups/{}/members(7)/v1", next(60)),
+                4 => format!("/files/{}", ["%41", "\u{1}", "\u{1}.json", "a;x=1", "b-c"][next(5)]),
+                5 => "/x".repeat(22 + next(6)),
+                _ => "/groups/search?x=1".to_owned(),
+            };
+            prop_assert_eq!(label(&with, &path), label(&without, &path), "{}", &path);
+            prop_assert_eq!(observe(&mut with, &path), observe(&mut without, &path), "{}", &path);
+            if step % 300 == 299 {
+                prop_assert_eq!(with.take_news(), without.take_news());
+            }
+        }
+        prop_assert_eq!(all_news(&mut with), all_news(&mut without));
     }
 
     #[test]

@@ -22,6 +22,43 @@ const MAX_KEY: usize = 48;
 pub(super) struct Buffers {
     /// The text of a line that another program wrapped (`log`, `message`).
     pub wrapped: String,
+    keys: Keys,
+}
+
+/// Keys seen lately, and what they stand for: lines of one log have the same keys in the same
+/// order.
+#[derive(Debug, Default)]
+struct Keys {
+    known: Vec<(String, Key, Option<Field>)>,
+    /// Which one is likely to come next.
+    next: usize,
+}
+
+impl Keys {
+    const MOST: usize = 64;
+
+    /// A key that is in no object but those that only wrap others.
+    fn look(&mut self, raw: &str) -> (Key, Option<Field>) {
+        let is_same = |known: &&(String, Key, Option<Field>)| known.0 == raw;
+        if let Some((_, key, field)) = self.known.get(self.next).filter(is_same) {
+            self.next += 1;
+            return (*key, *field);
+        }
+        if let Some(at) = self.known.iter().position(|(known, ..)| known == raw) {
+            self.next = at + 1;
+            return self
+                .known
+                .get(at)
+                .map_or_else(Default::default, |(_, key, field)| (*key, *field));
+        }
+        let key = Key::default().join(raw);
+        let field = field(raw, key.text());
+        if self.known.len() < Self::MOST && raw.len() <= MAX_KEY {
+            self.known.push((raw.to_owned(), key, field));
+            self.next = self.known.len();
+        }
+        (key, field)
+    }
 }
 
 /// Reads one object.
@@ -31,9 +68,11 @@ pub(super) fn parse(
     buffers: &mut Buffers,
 ) -> Result<Format, Broken> {
     buffers.wrapped.clear();
+    buffers.keys.next = 0;
     let mut found = Found {
         entry,
         wrapped: &mut buffers.wrapped,
+        keys: &mut buffers.keys,
         path_rank: 0,
         time_rank: 0,
         has_method: false,
@@ -63,6 +102,7 @@ fn object(text: &str, found: &mut Found<'_>) -> serde_json::Result<()> {
 struct Found<'a> {
     entry: &'a mut Entry,
     wrapped: &'a mut String,
+    keys: &'a mut Keys,
     path_rank: u8,
     time_rank: u8,
     has_method: bool,
@@ -70,7 +110,7 @@ struct Found<'a> {
 }
 
 /// What a key stands for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Field {
     Method,
     /// The higher wins: a path before rewrites is better than one after them.
@@ -88,7 +128,7 @@ enum Field {
     Wrapped,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Unit {
     Nanoseconds,
     Microseconds,
@@ -140,7 +180,7 @@ impl Unit {
 }
 
 /// The path of a key in lower case, without separators.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Key {
     bytes: [u8; MAX_KEY],
     len: usize,
@@ -389,7 +429,7 @@ impl<'de> Visitor<'de> for Member<'_, '_> {
         let parent = parent.without_wrapper();
         loop {
             let mut seen = None;
-            if access.next_key_seed(Name { parent, seen: &mut seen })?.is_none() {
+            if access.next_key_seed(Name { parent, seen: &mut seen, keys: found.keys })?.is_none() {
                 return Ok(());
             }
             match seen {
@@ -460,6 +500,7 @@ impl<'de> Visitor<'de> for Member<'_, '_> {
 struct Name<'s> {
     parent: Key,
     seen: &'s mut Option<(Key, Option<Field>)>,
+    keys: &'s mut Keys,
 }
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
@@ -478,8 +519,13 @@ impl Visitor<'_> for Name<'_> {
     }
 
     fn visit_str<E>(self, raw: &str) -> Result<(), E> {
-        let key = self.parent.join(raw);
-        *self.seen = Some((key, field(raw, key.text())));
+        *self.seen = Some(match self.parent.len {
+            0 => self.keys.look(raw),
+            _ => {
+                let key = self.parent.join(raw);
+                (key, field(raw, key.text()))
+            }
+        });
         Ok(())
     }
 }

@@ -51,6 +51,15 @@ fn ordinary(random: &mut Random, path: &mut Vec<u8>) {
     written.expect("a vector takes all");
 }
 
+/// A path with a name in it that no other has.
+fn named(random: &mut Random, path: &mut Vec<u8>) {
+    path.clear();
+    path.extend_from_slice(b"/api/v1/users/");
+    (0..5 + random.next(8)).for_each(|_| path.push(b'a' + random.next(26) as u8));
+    path.push(b'/');
+    path.extend_from_slice(random.pick(&LEAVES).as_bytes());
+}
+
 /// A path made to fill a memory: random bytes, known words in ever new places, names, depth.
 fn hostile(random: &mut Random, path: &mut Vec<u8>) {
     path.clear();
@@ -69,20 +78,23 @@ fn hostile(random: &mut Random, path: &mut Vec<u8>) {
 pub fn run() {
     println!("| inference | ns per path | median | allocations | heap, kB |");
     println!("|---|---|---|---|---|");
-    for (name, distinct) in
-        [("a warm path", 1), ("1,000 distinct paths", 1000), ("50,000 distinct paths", 50_000)]
-    {
-        warm(name, distinct);
+    for (name, distinct, make) in [
+        ("a warm path", 1, ordinary as fn(&mut Random, &mut Vec<u8>)),
+        ("1,000 distinct paths", 1000, ordinary),
+        ("50,000 distinct paths", 50_000, ordinary),
+        ("50,000 distinct names", 50_000, named),
+    ] {
+        warm(name, distinct, make);
     }
     attack();
 }
 
-fn warm(name: &str, distinct: usize) {
+fn warm(name: &str, distinct: usize, make: fn(&mut Random, &mut Vec<u8>)) {
     let mut random = Random(88_172_645_463_325_252);
     let mut path = Vec::new();
     let paths: Vec<Vec<u8>> = (0..distinct)
         .map(|_| {
-            ordinary(&mut random, &mut path);
+            make(&mut random, &mut path);
             path.clone()
         })
         .collect();
@@ -90,7 +102,7 @@ fn warm(name: &str, distinct: usize) {
     let mut inference = Inference::new(InferenceMode::Adaptive);
     let mut out = Vec::with_capacity(256);
     for _ in 0..20_000 {
-        ordinary(&mut random, &mut path);
+        make(&mut random, &mut path);
         out.clear();
         inference.observe(&CanonicalPath::new(&path), &mut out);
         inference.take_news();

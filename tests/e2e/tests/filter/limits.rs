@@ -76,6 +76,22 @@ fn twenty_thousand_paths_stay_within_the_limits_of_the_process() {
     assert!(found.len() >= 90, "only {} endpoints", found.len());
 }
 
+#[test]
+fn twenty_thousand_names_stay_within_the_limits_while_the_filter_learns() {
+    let mut numbers = Numbers(5);
+    let mut name = || -> String {
+        let letters = 4 + numbers.below(8);
+        (0..letters).map(|_| char::from(b'a' + numbers.below(26) as u8)).collect()
+    };
+    let path = |n| match n % 3 {
+        0 => format!("/users/{}", name()),
+        1 => format!("/projects/{}/items/{}", name(), name()),
+        _ => format!("/{}", name()),
+    };
+    let paths: Vec<_> = (0..20_000).map(path).collect();
+    flood("adaptive", &paths);
+}
+
 /// Sends these paths through four workers, then configured ones; checks every limit and sum, and
 /// returns the endpoints that were found.
 fn flood(inference: &str, paths: &[String]) -> BTreeSet<String> {

@@ -6,6 +6,7 @@ mod failing;
 mod harness;
 mod hostile;
 mod labelling;
+mod learning;
 mod limits;
 mod sampling;
 mod support;

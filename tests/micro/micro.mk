@@ -1,0 +1,13 @@
+# What one endpoint decision costs, natively and as Wasm; built as the module is.
+
+MICRO := --quiet --package route-metrics-micro --profile module
+
+.PHONY: micro
+micro: ## print what one endpoint decision costs, natively and as Wasm (Node)
+	@tests/setup.sh rust
+	@cargo build $(MICRO)
+	@cargo build $(MICRO) --target wasm32-wasip1
+	@printf 'Natively:\n\n'
+	@target/module/route-metrics-micro
+	@printf '\nAs Wasm, in Node %s:\n\n' "$$(node --version)"
+	@node --no-warnings tests/micro/run-wasm.mjs target/wasm32-wasip1/module/route-metrics-micro.wasm
