@@ -12,8 +12,8 @@ stack-programs: build
 	@cargo build --quiet --package route-metrics-demo && cp target/debug/route-metrics-demo dist/
 
 .PHONY: stack-tools
-stack-tools: ## install what the tests of the dashboard need
-	@[ -d tests/stack/grafana/node_modules ] || npm ci --silent --prefix tests/stack/grafana
+stack-tools: ## install what the tests of the dashboard and the manifests need
+	@[ -d tests/stack/published/node_modules/dclint ] || npm ci --silent --prefix tests/stack/published
 
 ##@ Observability
 

@@ -16,7 +16,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 names="OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
     METRICS_RETENTION_DAYS SCRAPE_INTERVAL TRACING_ENABLED TRACING_SAMPLE_RATE OTLP_ENDPOINT
     OBSERVABILITY_ADDRESS ENVOY_PORT METRICS_PORT ADMIN_PORT EVENTS_PORT PROMETHEUS_PORT GRAFANA_PORT
-    DEMO_PORT GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD UPSTREAM PLUGIN"
+    DEMO_PORT GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD UPSTREAM PLUGIN METRICS_HASH_KEY"
 
 ports="ENVOY_PORT METRICS_PORT ADMIN_PORT EVENTS_PORT PROMETHEUS_PORT GRAFANA_PORT DEMO_PORT"
 
@@ -92,7 +92,16 @@ settings() {
             : "${GRAFANA_ADMIN_PASSWORD:=admin}"
             ;;
     esac
+    # The programs read these, and compose.yaml does.
+    PROMETHEUS_ADDRESS=$(bracketed "$OBSERVABILITY_ADDRESS"):$PROMETHEUS_PORT
+    UID_GID=$(id -u):$(id -g)
+    export OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
+    export METRICS_RETENTION_DAYS OBSERVABILITY_ADDRESS PROMETHEUS_ADDRESS PROMETHEUS_PORT GRAFANA_PORT
+    export SCRAPE_INTERVAL GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD UID_GID
+    [ -z "${METRICS_HASH_KEY+set}" ] || export METRICS_HASH_KEY
 }
+
+bracketed() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }
 
 # ---- processes
 
@@ -151,7 +160,7 @@ undo() {
 # The settings that what runs was started with; a second start with others would only half count.
 same_settings() {
     local file=$state/settings now name different=
-    now=$(for name in $names; do [ "$name" = GRAFANA_ADMIN_PASSWORD ] || echo "$name=${!name}"; done)
+    now=$(for name in $names; do case $name in *PASSWORD | *KEY) continue ;; esac; echo "$name=${!name:-}"; done)
     if running envoy >/dev/null && [ -f "$file" ]; then
         different=$(diff "$file" <(echo "$now") | sed -n 's/^> \([A-Z_]*\)=.*/\1/p' | paste -sd ' ' || true)
         [ -z "$different" ] || fail "Envoy runs already, with other settings ($different); run make observability-stop first"
@@ -165,9 +174,7 @@ free() {
 
 docker_works() { [ "${DOCKER:-}" != no ] && has docker && docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; }
 
-compose() {
-    UID_GID=$(id -u):$(id -g) docker compose --file envoy/compose.yaml "$@"
-}
+compose() { docker compose --file envoy/compose.yaml "$@"; }
 
 # ---- what they read
 
@@ -190,8 +197,6 @@ prepare() {
     echo "[{\"targets\": [\"$(bracketed "$target"):$METRICS_PORT\"]}]" > "$state/prometheus/targets.json"
 }
 
-bracketed() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }
-
 # Prometheus refuses a timeout above the interval.
 timeout_of() {
     case $1 in ?s) echo "$1" ;; *) echo 10s ;; esac
@@ -201,9 +206,6 @@ timeout_of() {
 
 start() {
     settings
-    export OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
-    export METRICS_RETENTION_DAYS OBSERVABILITY_ADDRESS PROMETHEUS_PORT GRAFANA_PORT SCRAPE_INTERVAL
-    export GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD
     mkdir -p "$state"
     trap undo EXIT
     same_settings
@@ -242,6 +244,10 @@ start_local() {
     else
         program=${ENVOY:-${DEFAULT_ENVOY:-envoy}}
         has "$program" || fail "no Envoy: $program; set ENVOY=/path/to/envoy"
+        # Its tracer can name spans since 1.37.
+        if [ "$TRACING_ENABLED" = true ] && "$program" --version 2>/dev/null | grep -q '/1\.\(3[0-6]\|[12][0-9]\)\.'; then
+            fail "TRACING_ENABLED needs Envoy 1.37 or newer; $program is older"
+        fi
         free ENVOY_PORT; free ADMIN_PORT; free METRICS_PORT
         prepare "$1" "$PWD/dist/route_metrics.wasm"
         ! takes_events || free EVENTS_PORT
@@ -257,7 +263,7 @@ start_local() {
         launch prometheus "$program" --config.file="$state/prometheus/prometheus.yml" \
             --storage.tsdb.path="$state/prometheus-data" \
             --storage.tsdb.retention.time="${METRICS_RETENTION_DAYS}d" \
-            --web.listen-address="$(bracketed "$OBSERVABILITY_ADDRESS"):$PROMETHEUS_PORT"
+            --web.listen-address="$PROMETHEUS_ADDRESS"
     fi
     await prometheus "$PROMETHEUS_PORT"
     start_grafana
@@ -314,7 +320,7 @@ uid() { sed -n 's/^  "uid": "\(.*\)",\{0,1\}$/\1/p' "$state/dashboards/requests.
 stop() {
     if [ -f "$state/compose" ]; then
         settings
-        UID_GID= compose --profile observability down
+        compose --profile observability down
         rm -f "$state/compose"
     fi
     local name
