@@ -64,16 +64,18 @@ venv() {
     python3 -m venv "$1"
 }
 
-# Django and Celery from PyPI, for the application of the tests.
+# Django, Celery and OpenTelemetry from PyPI, for the applications of the tests.
 django() {
     local folder=$tools/django
-    [ -x "$folder/bin/celery" ] && return
+    [ -x "$folder/bin/celery" ] && [ -x "$folder/bin/opentelemetry-instrument" ] && return
     has python3 || apt python3 "python3 is needed to install Django; install it"
-    say "installing Django and Celery from PyPI into .tools/django"
+    say "installing Django, Celery and OpenTelemetry from PyPI into .tools/django"
     venv "$folder"
-    if ! "$folder/bin/python" -m pip install --quiet "django>=5.2,<5.3" "celery>=5.5,<6"; then
+    if ! "$folder/bin/python" -m pip install --quiet "django>=5.2,<5.3" "celery>=5.5,<6" \
+        opentelemetry-sdk opentelemetry-exporter-otlp-proto-http \
+        opentelemetry-instrumentation-django opentelemetry-instrumentation-sqlite3; then
         rm -rf "$folder"
-        fail "Django and Celery could not be installed from PyPI"
+        fail "Django, Celery and OpenTelemetry could not be installed from PyPI"
     fi
 }
 
