@@ -40,39 +40,8 @@ sed -e "s|path+file://$copy#|pkg:cargo/|g" -e 's|?download_url=file://\.||' \
 
 # ---- the image
 
-# https://github.com/opencontainers/image-spec: a layout with one manifest, whose only layer has
-# /plugin.wasm. That is the "compat" variant of what Istio and Envoy Gateway fetch.
 layout=dist/oci
-blobs=$layout/blobs/sha256
-rm -rf "$layout"
-mkdir -p "$blobs"
-
-# Stores standard input as a blob; prints the members of its descriptor.
-blob() {
-    local type=$1 file=$copy/blob digest
-    cat > "$file"
-    digest=$(hash_of "$file")
-    cp "$file" "$blobs/$digest"
-    printf '"mediaType":"%s","digest":"sha256:%s","size":%d' "$type" "$digest" "$(stat -c %s "$file")"
-}
-
-created=$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
-cp "$module" "$copy/plugin.wasm"
-tar --create --file "$copy/layer.tar" --directory "$copy" --format ustar --mtime "@$SOURCE_DATE_EPOCH" \
-    --owner 0 --group 0 --numeric-owner --mode 0644 plugin.wasm
-layer=$(gzip --no-name --best < "$copy/layer.tar" | blob application/vnd.oci.image.layer.v1.tar+gzip)
-config=$(blob application/vnd.oci.image.config.v1+json <<JSON
-{"created":"$created","architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:$(hash_of "$copy/layer.tar")"]},"history":[{"created":"$created","created_by":"COPY route_metrics.wasm /plugin.wasm"}]}
-JSON
-)
-manifest=$(blob application/vnd.oci.image.manifest.v1+json <<JSON
-{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{$config},"layers":[{$layer}],"annotations":{"org.opencontainers.image.title":"route-metrics","org.opencontainers.image.version":"$version","org.opencontainers.image.licenses":"Apache-2.0","org.opencontainers.image.created":"$created"}}
-JSON
-)
-cat > "$layout/index.json" <<JSON
-{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{$manifest,"annotations":{"org.opencontainers.image.ref.name":"$version"}}]}
-JSON
-echo '{"imageLayoutVersion":"1.0.0"}' > "$layout/oci-layout"
+manifest=$(envoy/image.sh "$module" "$layout" "$version")
 archive=dist/route-metrics-$version.oci.tar
 tar --create --file "$archive" --directory "$layout" --format ustar --sort name \
     --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner --mode u=rwX,go=rX .
@@ -81,4 +50,4 @@ echo "  built twice, in two directories: $hash"
 for file in "$module" "$module.sha256" "$module.cdx.json" "$archive"; do
     echo "  $file: $(stat -c %s "$file") bytes"
 done
-echo "  $layout: the image, tag $version; manifest $(echo "$manifest" | grep -o 'sha256:[0-9a-f]*')"
+echo "  $layout: the image, tag $version; manifest $manifest"
