@@ -111,9 +111,9 @@ size: ## print what each dependency costs in the module
 	cargo run --quiet --package route-metrics-size -- target/size/wasm32-wasip1/module/route_metrics.wasm
 
 .PHONY: versions
-versions: build ## test the filter on each Envoy of ENVOY_MATRIX, and print one table
-	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %)
-	cargo test --package route-metrics-e2e --test filter --no-run
+versions: stack-programs ## test on each Envoy of ENVOY_MATRIX, and print one table
+	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
+	cargo test --package route-metrics-e2e --test filter --test stack --no-run
 	@tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
