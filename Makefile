@@ -46,7 +46,7 @@ help: ## print this
 .PHONY: build
 build: module ## build dist/route_metrics.wasm and dist/route-metrics
 	cargo build --release --bin route-metrics
-	@cp target/release/route-metrics dist/
+	@install target/release/route-metrics dist/
 	@ls -l dist/route_metrics.wasm dist/route-metrics | awk '{print "  " $$NF ": " $$5 " bytes"}'
 
 .PHONY: module
@@ -54,7 +54,7 @@ module:
 	@tests/setup.sh rust
 	@echo "$(CARGO_MODULE)"; $(REMAP); $(CARGO_MODULE)
 	@mkdir -p dist
-	@cp target/wasm32-wasip1/module/route_metrics.wasm dist/
+	@install target/wasm32-wasip1/module/route_metrics.wasm dist/
 
 .PHONY: run
 run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
@@ -62,7 +62,7 @@ run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a 
 	@if [ -z "$(UPSTREAM)" ]; then \
 		echo "cargo build --package route-metrics-demo"; \
 		cargo build --package route-metrics-demo; \
-		cp target/debug/route-metrics-demo dist/; \
+		install target/debug/route-metrics-demo dist/; \
 	fi
 	@ENVOY="$${ENVOY:-$(FIRST_ENVOY)}" exec envoy/run.sh
 

@@ -9,7 +9,7 @@ STACK := env $(foreach name,$(STACK_NAMES),$(if $(filter file,$(origin $(name)))
 stack-programs: build
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@docker info >/dev/null 2>&1 || tests/setup.sh prometheus
-	@cargo build --quiet --package route-metrics-demo && cp target/debug/route-metrics-demo dist/
+	@cargo build --quiet --package route-metrics-demo && install target/debug/route-metrics-demo dist/
 
 .PHONY: stack-tools
 stack-tools: ## install what the tests of the dashboard and the manifests need
