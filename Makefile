@@ -42,6 +42,7 @@ help: ## print this
 	@echo
 	@echo "Ports: ENVOY_PORT=$(ENVOY_PORT) (traffic) ADMIN_PORT=$(ADMIN_PORT) METRICS_PORT=$(METRICS_PORT) DEMO_PORT=$(DEMO_PORT)"
 	@echo "Also:  PLUGIN=FILE (the plugin's JSON) ENVOY=PATH (an Envoy of your own)"
+	@echo "More:  make observability-help"
 
 .PHONY: build
 build: module ## build dist/route_metrics.wasm and dist/route-metrics
@@ -50,7 +51,7 @@ build: module ## build dist/route_metrics.wasm and dist/route-metrics
 	@ls -l dist/route_metrics.wasm dist/route-metrics | awk '{print "  " $$NF ": " $$5 " bytes"}'
 
 .PHONY: module
-module:
+module: ## build dist/route_metrics.wasm alone
 	@tests/setup.sh rust
 	@echo "$(CARGO_MODULE)"; $(REMAP); $(CARGO_MODULE)
 	@mkdir -p dist

@@ -6,7 +6,7 @@ STACK := env $(foreach name,$(STACK_NAMES),$(if $(filter file,$(origin $(name)))
 	DEFAULT_ENVOY=$(FIRST_ENVOY) envoy/stack.sh
 
 .PHONY: stack-programs
-stack-programs: build
+stack-programs: build ## build and install what observability-start runs
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@docker info >/dev/null 2>&1 || tests/setup.sh prometheus
 	@cargo build --quiet --package route-metrics-demo && install target/debug/route-metrics-demo dist/
