@@ -161,7 +161,7 @@ undo() {
 same_settings() {
     local file=$state/settings now name different=
     now=$(for name in $names; do case $name in *PASSWORD | *KEY) continue ;; esac; echo "$name=${!name:-}"; done)
-    if running envoy >/dev/null && [ -f "$file" ]; then
+    if { running envoy >/dev/null || composed; } && [ -f "$file" ]; then
         different=$(diff "$file" <(echo "$now") | sed -n 's/^> \([A-Z_]*\)=.*/\1/p' | paste -sd ' ' || true)
         [ -z "$different" ] || fail "Envoy runs already, with other settings ($different); run make observability-stop first"
     fi
@@ -175,6 +175,9 @@ free() {
 docker_works() { [ "${DOCKER:-}" != no ] && has docker && docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; }
 
 compose() { docker compose --file envoy/compose.yaml "$@"; }
+# What was started, with or without Prometheus and Grafana.
+compose_all() { compose --profile observability "$@"; }
+composed() { [ -f "$state/compose" ]; }
 
 # ---- what they read
 
@@ -306,7 +309,7 @@ summary() {
         say "  OBSERVABILITY_ENABLED=false: nothing is recorded, Prometheus and Grafana are not started"
     else
         say "  Prometheus  http://localhost:$PROMETHEUS_PORT/"
-        if [ -f "$state/compose" ] || running grafana >/dev/null; then
+        if composed || running grafana >/dev/null; then
             say "  Grafana     http://localhost:$GRAFANA_PORT/d/$(uid)"
         fi
         [ "$TRACING_ENABLED" = false ] || say "  spans to    http://$OTLP_ENDPOINT/v1/traces"
@@ -318,9 +321,9 @@ summary() {
 uid() { sed -n 's/^  "uid": "\(.*\)",\{0,1\}$/\1/p' "$state/dashboards/requests.json"; }
 
 stop() {
-    if [ -f "$state/compose" ]; then
+    if composed; then
         settings
-        compose --profile observability down
+        compose_all down
         rm -f "$state/compose"
     fi
     local name
@@ -332,8 +335,8 @@ run() {
     local stop_by=Ctrl-C
     trap 'stop; exit 0' INT TERM
     start
-    if [ -f "$state/compose" ]; then
-        compose logs --follow & wait $!
+    if composed; then
+        compose_all logs --follow & wait $!
     else
         while running envoy >/dev/null; do sleep 1 & wait $!; done
         stop
@@ -342,14 +345,19 @@ run() {
 }
 
 status() {
-    local name id
-    for name in envoy demo prometheus grafana; do
+    local name id programs="envoy demo prometheus grafana"
+    if composed; then
+        settings
+        compose_all ps
+        programs=demo
+    fi
+    for name in $programs; do
         if id=$(running "$name"); then say "$name runs (process $id)"; else say "$name does not run"; fi
     done
 }
 
 logs() {
-    if [ -f "$state/compose" ]; then settings; compose logs --tail 50 "$@"; return; fi
+    if composed; then settings; compose_all logs --tail 50 "$@"; return; fi
     [ -d "$state/logs" ] || fail "nothing was started yet"
     tail -n 50 "$@" "$state"/logs/*.log
 }
@@ -366,7 +374,7 @@ url() {
         prometheus) say "http://localhost:$PROMETHEUS_PORT/targets" ;;
         dashboard)
             [ -f "$state/dashboards/requests.json" ] || fail "nothing was started yet: make observability-start"
-            if [ -f "$state/compose" ] || running grafana >/dev/null; then
+            if composed || running grafana >/dev/null; then
                 say "http://localhost:$GRAFANA_PORT/d/$(uid)"
             else
                 say "Grafana does not run; import $state/dashboards/requests.json into one that does"
