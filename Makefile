@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 
 # The Envoys that are tested; the first one is run. ENVOY=/path/to/envoy stands for all of them.
 ENVOY_VERSIONS := 1.40.0 1.36.4
+# Those of `make versions`.
+ENVOY_MATRIX := 1.40.0 1.39.3 1.38.2 1.37.0 1.36.4
 ENVOY ?=
 UPSTREAM ?=
 PLUGIN ?= envoy/plugin.json
@@ -18,11 +20,17 @@ DEMO_PORT ?= 10080
 
 export ENVOY UPSTREAM PLUGIN ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(CURDIR)/.tools/bin/wasm-bindgen-test-runner
+DENY := .tools/bin/cargo-deny --config .ci/deny.toml
 # Behind what is installed already.
 export PATH := $(PATH):$(CURDIR)/.tools/prometheus/usr/bin
 
 FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
 CARGO_MODULE := cargo rustc --profile module --lib --crate-type cdylib --target wasm32-wasip1
+# Paths of this machine stay out of the module, so that it is the same wherever it is built. The
+# folders of the registry are named by where it is mirrored, and are there only after a fetch.
+REMAP = cargo fetch --quiet --target wasm32-wasip1; \
+	export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/route-metrics $$(printf -- \
+		'--remap-path-prefix=%s=/cargo ' "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*)"
 
 ##@ Use
 
@@ -34,15 +42,20 @@ help: ## print this
 	@echo
 	@echo "Ports: ENVOY_PORT=$(ENVOY_PORT) (traffic) ADMIN_PORT=$(ADMIN_PORT) METRICS_PORT=$(METRICS_PORT) DEMO_PORT=$(DEMO_PORT)"
 	@echo "Also:  PLUGIN=FILE (the plugin's JSON) ENVOY=PATH (an Envoy of your own)"
+	@echo "More:  make observability-help"
 
 .PHONY: build
-build: ## build dist/route_metrics.wasm and dist/route-metrics
-	@tests/setup.sh rust
-	$(CARGO_MODULE)
+build: module ## build dist/route_metrics.wasm and dist/route-metrics
 	cargo build --release --bin route-metrics
-	@mkdir -p dist
-	@cp target/wasm32-wasip1/module/route_metrics.wasm target/release/route-metrics dist/
+	@install target/release/route-metrics dist/
 	@ls -l dist/route_metrics.wasm dist/route-metrics | awk '{print "  " $$NF ": " $$5 " bytes"}'
+
+.PHONY: module
+module: ## build dist/route_metrics.wasm alone
+	@tests/setup.sh rust
+	@echo "$(CARGO_MODULE)"; $(REMAP); $(CARGO_MODULE)
+	@mkdir -p dist
+	@install target/wasm32-wasip1/module/route_metrics.wasm dist/
 
 .PHONY: run
 run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
@@ -50,7 +63,7 @@ run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a 
 	@if [ -z "$(UPSTREAM)" ]; then \
 		echo "cargo build --package route-metrics-demo"; \
 		cargo build --package route-metrics-demo; \
-		cp target/debug/route-metrics-demo dist/; \
+		install target/debug/route-metrics-demo dist/; \
 	fi
 	@ENVOY="$${ENVOY:-$(FIRST_ENVOY)}" exec envoy/run.sh
 
@@ -99,6 +112,24 @@ size: ## print what each dependency costs in the module
 	cargo run --quiet --package route-metrics-size -- target/size/wasm32-wasip1/module/route_metrics.wasm
 
 include tests/micro/micro.mk
+.PHONY: versions
+versions: stack-programs ## test on each Envoy of ENVOY_MATRIX, and print one table
+	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
+	cargo test --package route-metrics-e2e --test filter --test stack --no-run
+	@tests/versions.sh $(ENVOY_MATRIX)
+
+.PHONY: dist
+dist: build ## build what a release is made of: the module twice, its hash, SBOM and OCI image
+	@tests/setup.sh cyclonedx
+	@envoy/dist.sh
+
+.PHONY: deny
+deny: ## check licences, sources and advisories of all dependencies; OFFLINE=1 leaves out advisories
+	@tests/setup.sh deny
+	$(DENY) check bans licenses sources
+	@if [ -n "$(OFFLINE)" ]; then echo "advisories were not checked"; else \
+		echo "$(DENY) check advisories"; $(DENY) check advisories || { \
+			echo "Where the list of advisories cannot be fetched, OFFLINE=1 leaves it out" >&2; exit 1; }; fi
 
 .PHONY: generate
 generate: ## print again the files in envoy/ and docs/ that the command prints

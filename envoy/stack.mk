@@ -6,14 +6,14 @@ STACK := env $(foreach name,$(STACK_NAMES),$(if $(filter file,$(origin $(name)))
 	DEFAULT_ENVOY=$(FIRST_ENVOY) envoy/stack.sh
 
 .PHONY: stack-programs
-stack-programs: build
+stack-programs: build ## build and install what observability-start runs
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@docker info >/dev/null 2>&1 || tests/setup.sh prometheus
-	@cargo build --quiet --package route-metrics-demo && cp target/debug/route-metrics-demo dist/
+	@cargo build --quiet --package route-metrics-demo && install target/debug/route-metrics-demo dist/
 
 .PHONY: stack-tools
-stack-tools: ## install what the tests of the dashboard need
-	@[ -d tests/stack/grafana/node_modules ] || npm ci --silent --prefix tests/stack/grafana
+stack-tools: ## install what the tests of the dashboard and the manifests need
+	@[ -d tests/stack/published/node_modules/dclint ] || npm ci --silent --prefix tests/stack/published
 
 ##@ Observability
 

@@ -15,8 +15,10 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 names="OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
     METRICS_RETENTION_DAYS SCRAPE_INTERVAL TRACING_ENABLED TRACING_SAMPLE_RATE OTLP_ENDPOINT
-    OBSERVABILITY_ADDRESS ENVOY_PORT METRICS_PORT ADMIN_PORT PROMETHEUS_PORT GRAFANA_PORT DEMO_PORT
-    GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD UPSTREAM PLUGIN"
+    OBSERVABILITY_ADDRESS ENVOY_PORT METRICS_PORT ADMIN_PORT EVENTS_PORT PROMETHEUS_PORT GRAFANA_PORT
+    DEMO_PORT GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD UPSTREAM PLUGIN METRICS_HASH_KEY"
+
+ports="ENVOY_PORT METRICS_PORT ADMIN_PORT EVENTS_PORT PROMETHEUS_PORT GRAFANA_PORT DEMO_PORT"
 
 # Read, not run: a value may hold anything.
 read_dotenv() {
@@ -67,16 +69,17 @@ settings() {
     : "${METRICS_SAMPLE_RATE:=}" "${METRICS_RETENTION_DAYS:=15}" "${SCRAPE_INTERVAL:=15s}"
     : "${TRACING_ENABLED:=false}" "${TRACING_SAMPLE_RATE:=0.01}" "${OTLP_ENDPOINT:=127.0.0.1:4318}"
     : "${OBSERVABILITY_ADDRESS:=127.0.0.1}" "${ENVOY_PORT:=10000}" "${METRICS_PORT:=9902}"
-    : "${ADMIN_PORT:=9901}" "${PROMETHEUS_PORT:=9090}" "${GRAFANA_PORT:=3001}" "${DEMO_PORT:=10080}"
+    : "${ADMIN_PORT:=9901}" "${EVENTS_PORT:=9903}" "${PROMETHEUS_PORT:=9090}" "${GRAFANA_PORT:=3001}"
+    : "${DEMO_PORT:=10080}"
     : "${GRAFANA_ADMIN_USER:=admin}" "${GRAFANA_ADMIN_PASSWORD:=}" "${UPSTREAM:=}"
     : "${PLUGIN:=envoy/plugin.json}"
     local name
     for name in OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED TRACING_ENABLED; do
         switch "$name"
     done
-    for name in ENVOY_PORT METRICS_PORT ADMIN_PORT PROMETHEUS_PORT GRAFANA_PORT DEMO_PORT; do
-        port "$name"
-    done
+    for name in $ports; do port "$name"; done
+    [[ $OBSERVABILITY_ADDRESS =~ ^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|localhost)$ ]] ||
+        fail "OBSERVABILITY_ADDRESS: \"$OBSERVABILITY_ADDRESS\" is not an address, such as 127.0.0.1 or 0.0.0.0"
     [ -z "$METRICS_SAMPLE_RATE" ] || share METRICS_SAMPLE_RATE
     share TRACING_SAMPLE_RATE
     [[ $METRICS_RETENTION_DAYS =~ ^[1-9][0-9]{0,4}$ ]] ||
@@ -89,7 +92,16 @@ settings() {
             : "${GRAFANA_ADMIN_PASSWORD:=admin}"
             ;;
     esac
+    # The programs read these, and compose.yaml does.
+    PROMETHEUS_ADDRESS=$(bracketed "$OBSERVABILITY_ADDRESS"):$PROMETHEUS_PORT
+    UID_GID=$(id -u):$(id -g)
+    export OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
+    export METRICS_RETENTION_DAYS OBSERVABILITY_ADDRESS PROMETHEUS_ADDRESS PROMETHEUS_PORT GRAFANA_PORT
+    export SCRAPE_INTERVAL GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD UID_GID
+    [ -z "${METRICS_HASH_KEY+set}" ] || export METRICS_HASH_KEY
 }
+
+bracketed() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }
 
 # ---- processes
 
@@ -107,6 +119,7 @@ start_time() { ps -o lstart= -p "$1" 2>/dev/null | tr -s ' ' _ || true; }
 launch() {
     local name=$1
     shift
+    launched="$name ${launched:-}"
     mkdir -p "$state/logs"
     setsid "$@" > "$state/logs/$name.log" 2>&1 < /dev/null &
     echo "$! $(start_time $!)" > "$state/$name.pid"
@@ -137,15 +150,34 @@ halt() {
     rm -f "$state/$name.pid"
 }
 
+# What this call has started is stopped where it cannot go on.
+undo() {
+    local ended=$? name
+    [ "$ended" -ne 0 ] || return 0
+    for name in ${launched:-}; do halt "$name" >/dev/null; done
+}
+
+# The settings that what runs was started with; a second start with others would only half count.
+same_settings() {
+    local file=$state/settings now name different=
+    now=$(for name in $names; do case $name in *PASSWORD | *KEY) continue ;; esac; echo "$name=${!name:-}"; done)
+    if { running envoy >/dev/null || composed; } && [ -f "$file" ]; then
+        different=$(diff "$file" <(echo "$now") | sed -n 's/^> \([A-Z_]*\)=.*/\1/p' | paste -sd ' ' || true)
+        [ -z "$different" ] || fail "Envoy runs already, with other settings ($different); run make observability-stop first"
+    fi
+    echo "$now" > "$file"
+}
+
 free() {
     ! listens 127.0.0.1 "${!1}" || fail "port ${!1} is in use; set another $1 in .env"
 }
 
 docker_works() { [ "${DOCKER:-}" != no ] && has docker && docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; }
 
-compose() {
-    UID_GID=$(id -u):$(id -g) docker compose --file envoy/compose.yaml "$@"
-}
+compose() { docker compose --file envoy/compose.yaml "$@"; }
+# What was started, with or without Prometheus and Grafana.
+compose_all() { compose --profile observability "$@"; }
+composed() { [ -f "$state/compose" ]; }
 
 # ---- what they read
 
@@ -156,7 +188,7 @@ prepare() {
         tracing=(--tracing "$OTLP_ENDPOINT" --tracing-sample-rate "$TRACING_SAMPLE_RATE")
     fi
     dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${OBSERVABILITY_ADDRESS/localhost/127.0.0.1}" \
-        --port "$ENVOY_PORT" --metrics-port "$METRICS_PORT" --admin-port "$ADMIN_PORT" \
+        --port "$ENVOY_PORT" --metrics-port "$METRICS_PORT" --admin-port "$ADMIN_PORT" --events-port "$EVENTS_PORT" \
         --module "$module" "${tracing[@]}" > "$state/envoy.yaml"
     dist/route-metrics rules "$PLUGIN" --grafana "http://localhost:$GRAFANA_PORT" > "$state/prometheus/rules.yaml"
     dist/route-metrics dashboard "$PLUGIN" > "$state/dashboards/requests.json"
@@ -164,8 +196,8 @@ prepare() {
         -e "s/^\(  scrape_timeout:\) .*/\1 $(timeout_of "$SCRAPE_INTERVAL")/" \
         envoy/prometheus/prometheus.yml > "$state/prometheus/prometheus.yml"
     local target=$OBSERVABILITY_ADDRESS
-    case $target in 0.0.0.0 | :: | localhost) target=127.0.0.1 ;; *:*) target="[$target]" ;; esac
-    echo "[{\"targets\": [\"$target:$METRICS_PORT\"]}]" > "$state/prometheus/targets.json"
+    case $target in 0.0.0.0 | :: | localhost) target=127.0.0.1 ;; esac
+    echo "[{\"targets\": [\"$(bracketed "$target"):$METRICS_PORT\"]}]" > "$state/prometheus/targets.json"
 }
 
 # Prometheus refuses a timeout above the interval.
@@ -177,18 +209,27 @@ timeout_of() {
 
 start() {
     settings
-    export OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED METRICS_SAMPLE_RATE
-    export METRICS_RETENTION_DAYS OBSERVABILITY_ADDRESS PROMETHEUS_PORT GRAFANA_PORT SCRAPE_INTERVAL
-    export GRAFANA_ADMIN_USER GRAFANA_ADMIN_PASSWORD
     mkdir -p "$state"
-    local upstream=$UPSTREAM
-    if [ -z "$upstream" ]; then
-        upstream=127.0.0.1:$DEMO_PORT
-        running demo >/dev/null || { free DEMO_PORT; launch demo dist/route-metrics-demo --listen "$upstream" --proxy "127.0.0.1:$ENVOY_PORT"; }
-        await demo "$DEMO_PORT" 127.0.0.1
-    fi
-    if docker_works; then start_compose "$upstream"; else start_local "$upstream"; fi
+    trap undo EXIT
+    same_settings
+    local with=local upstream=${UPSTREAM:-127.0.0.1:$DEMO_PORT}
+    ! docker_works || with=compose
+    "start_$with" "$upstream"
+    [ -n "$UPSTREAM" ] || start_demo "$upstream"
     summary
+}
+
+# There is a listener for events where the plugin takes posts.
+takes_events() { grep -q '^  - name: events$' "$state/envoy.yaml"; }
+
+start_demo() {
+    local events=()
+    if ! running demo >/dev/null; then
+        ! takes_events || events=(--events "127.0.0.1:$EVENTS_PORT")
+        free DEMO_PORT
+        launch demo dist/route-metrics-demo --listen "$1" --proxy "127.0.0.1:$ENVOY_PORT" "${events[@]}"
+    fi
+    await demo "$DEMO_PORT" 127.0.0.1
 }
 
 start_compose() {
@@ -202,12 +243,17 @@ start_compose() {
 start_local() {
     local program
     if running envoy >/dev/null; then
-        say "Envoy runs already; stop it for other settings to count"
+        say "Envoy runs already"
     else
         program=${ENVOY:-${DEFAULT_ENVOY:-envoy}}
         has "$program" || fail "no Envoy: $program; set ENVOY=/path/to/envoy"
+        # Its tracer can name spans since 1.37.
+        if [ "$TRACING_ENABLED" = true ] && "$program" --version 2>/dev/null | grep -q '/1\.\(3[0-6]\|[12][0-9]\)\.'; then
+            fail "TRACING_ENABLED needs Envoy 1.37 or newer; $program is older"
+        fi
         free ENVOY_PORT; free ADMIN_PORT; free METRICS_PORT
         prepare "$1" "$PWD/dist/route_metrics.wasm"
+        ! takes_events || free EVENTS_PORT
         launch envoy "$program" --config-path "$state/envoy.yaml" --concurrency "${CONCURRENCY:-2}" \
             --disable-hot-restart --log-level warning
     fi
@@ -215,12 +261,12 @@ start_local() {
     [ "$OBSERVABILITY_ENABLED" = true ] || return 0
     if ! running prometheus >/dev/null; then
         program=${PROMETHEUS:-prometheus}
-        has "$program" || fail "no Prometheus here; install it (Debian package prometheus), or Docker"
+        has "$program" || fail "no Prometheus: $program; install it (Debian package prometheus), or Docker, or set PROMETHEUS=/path/to/prometheus"
         free PROMETHEUS_PORT
         launch prometheus "$program" --config.file="$state/prometheus/prometheus.yml" \
             --storage.tsdb.path="$state/prometheus-data" \
             --storage.tsdb.retention.time="${METRICS_RETENTION_DAYS}d" \
-            --web.listen-address="$OBSERVABILITY_ADDRESS:$PROMETHEUS_PORT"
+            --web.listen-address="$PROMETHEUS_ADDRESS"
     fi
     await prometheus "$PROMETHEUS_PORT"
     start_grafana
@@ -232,7 +278,8 @@ start_grafana() {
         for program in grafana-server grafana; do has "$program" && break; program=; done
     fi
     if [ -z "$program" ]; then
-        say "Grafana is not installed, so there is no dashboard. It comes with Docker, or install it and start again; the dashboard is $state/dashboards/requests.json"
+        say "Grafana is not installed, so it is not started. Install it (or Docker) and start again,"
+        say "or import the dashboard into a Grafana of yours: $state/dashboards/requests.json"
         return 0
     fi
     running grafana >/dev/null && return 0
@@ -256,34 +303,40 @@ summary() {
     say ""
     say "  traffic     http://localhost:$ENVOY_PORT/"
     say "  metrics     http://localhost:$METRICS_PORT/stats/prometheus"
-    [ "$OBSERVABILITY_ENABLED" = true ] || { say "  observability is off"; return 0; }
-    say "  Prometheus  http://localhost:$PROMETHEUS_PORT/"
-    if [ -f "$state/compose" ] || running grafana >/dev/null; then
-        say "  Grafana     http://localhost:$GRAFANA_PORT/d/$(uid)"
+    say "  admin       http://127.0.0.1:$ADMIN_PORT/"
+    ! takes_events || say "  events      posts to 127.0.0.1:$EVENTS_PORT"
+    if [ "$OBSERVABILITY_ENABLED" = false ]; then
+        say "  OBSERVABILITY_ENABLED=false: nothing is recorded, Prometheus and Grafana are not started"
+    else
+        say "  Prometheus  http://localhost:$PROMETHEUS_PORT/"
+        if composed || running grafana >/dev/null; then
+            say "  Grafana     http://localhost:$GRAFANA_PORT/d/$(uid)"
+        fi
+        [ "$TRACING_ENABLED" = false ] || say "  spans to    http://$OTLP_ENDPOINT/v1/traces"
     fi
-    [ "$TRACING_ENABLED" = false ] || say "  spans to    http://$OTLP_ENDPOINT/v1/traces"
     say ""
-    say "Stop: make observability-stop"
+    say "Stop: ${stop_by:-make observability-stop}"
 }
 
 uid() { sed -n 's/^  "uid": "\(.*\)",\{0,1\}$/\1/p' "$state/dashboards/requests.json"; }
 
 stop() {
-    if [ -f "$state/compose" ]; then
+    if composed; then
         settings
-        UID_GID= compose --profile observability down
+        compose_all down
         rm -f "$state/compose"
     fi
     local name
-    for name in grafana prometheus envoy demo; do halt "$name"; done
+    for name in demo grafana prometheus envoy; do halt "$name"; done
 }
 
 # In the foreground, until it is interrupted.
 run() {
+    local stop_by=Ctrl-C
     trap 'stop; exit 0' INT TERM
     start
-    if [ -f "$state/compose" ]; then
-        compose logs --follow & wait $!
+    if composed; then
+        compose_all logs --follow & wait $!
     else
         while running envoy >/dev/null; do sleep 1 & wait $!; done
         stop
@@ -292,14 +345,19 @@ run() {
 }
 
 status() {
-    local name id
-    for name in envoy demo prometheus grafana; do
+    local name id programs="envoy demo prometheus grafana"
+    if composed; then
+        settings
+        compose_all ps
+        programs=demo
+    fi
+    for name in $programs; do
         if id=$(running "$name"); then say "$name runs (process $id)"; else say "$name does not run"; fi
     done
 }
 
 logs() {
-    if [ -f "$state/compose" ]; then settings; compose logs --tail 50 "$@"; return; fi
+    if composed; then settings; compose_all logs --tail 50 "$@"; return; fi
     [ -d "$state/logs" ] || fail "nothing was started yet"
     tail -n 50 "$@" "$state"/logs/*.log
 }
@@ -316,7 +374,7 @@ url() {
         prometheus) say "http://localhost:$PROMETHEUS_PORT/targets" ;;
         dashboard)
             [ -f "$state/dashboards/requests.json" ] || fail "nothing was started yet: make observability-start"
-            if [ -f "$state/compose" ] || running grafana >/dev/null; then
+            if composed || running grafana >/dev/null; then
                 say "http://localhost:$GRAFANA_PORT/d/$(uid)"
             else
                 say "Grafana does not run; import $state/dashboards/requests.json into one that does"

@@ -3,7 +3,8 @@
 # there. Programs go to .tools/, which git ignores; only Debian packages that are named below and
 # not there yet go into the system.
 #
-#   tests/setup.sh rust | lint | envoy VERSION... | runner | prometheus | django ...
+#   tests/setup.sh rust | lint | envoy VERSION... | runner | prometheus | django | cyclonedx |
+#       deny ...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -63,16 +64,18 @@ venv() {
     python3 -m venv "$1"
 }
 
-# Django and Celery from PyPI, for the application of the tests.
+# Django, Celery and OpenTelemetry from PyPI, for the applications of the tests.
 django() {
     local folder=$tools/django
-    [ -x "$folder/bin/celery" ] && return
+    [ -x "$folder/bin/celery" ] && [ -x "$folder/bin/opentelemetry-instrument" ] && return
     has python3 || apt python3 "python3 is needed to install Django; install it"
-    say "installing Django and Celery from PyPI into .tools/django"
+    say "installing Django, Celery and OpenTelemetry from PyPI into .tools/django"
     venv "$folder"
-    if ! "$folder/bin/python" -m pip install --quiet "django>=5.2,<5.3" "celery>=5.5,<6"; then
+    if ! "$folder/bin/python" -m pip install --quiet "django>=5.2,<5.3" "celery>=5.5,<6" \
+        opentelemetry-sdk opentelemetry-exporter-otlp-proto-http \
+        opentelemetry-instrumentation-django opentelemetry-instrumentation-sqlite3; then
         rm -rf "$folder"
-        fail "Django and Celery could not be installed from PyPI"
+        fail "Django, Celery and OpenTelemetry could not be installed from PyPI"
     fi
 }
 
@@ -106,6 +109,18 @@ runner() {
     "${install[@]}" --locked 2>/dev/null || "${install[@]}"
 }
 
+# A program of crates.io: its name and version.
+program() {
+    local name=$1 version=$2
+    [ -x "$tools/bin/$name" ] && [[ "$("$tools/bin/$name" "${name#cargo-}" --version)" == *" $version" ]] && return
+    say "compiling $name $version into .tools/bin (once; some minutes)"
+    cargo install "$name" --version "$version" --locked --debug --quiet --force --root "$tools"
+}
+
+# What lists the parts of the module, and what checks licences and advisories.
+cyclonedx() { program cargo-cyclonedx 0.5.9; }
+deny() { program cargo-deny 0.20.2; }
+
 # Prometheus. Debian's package would start a server, so it is only unpacked.
 prometheus() {
     local folder=$tools/prometheus
@@ -129,7 +144,7 @@ while [ $# -gt 0 ]; do
     part=$1
     shift
     case $part in
-        rust | lint | runner | prometheus | django) "$part" ;;
+        rust | lint | runner | prometheus | django | cyclonedx | deny) "$part" ;;
         envoy) envoy "$1"; shift ;;
         *) fail "no such part: $part" ;;
     esac

@@ -18,8 +18,8 @@ pub struct Tracing {
 
 impl Tracing {
     /// The block `tracing:` of the HTTP connection manager. The filter's filter state
-    /// (`endpoint.export`) must be set in request headers. `tracing.operation` is newer than Envoy
-    /// 1.36.
+    /// (`endpoint.export`) must be set in request headers. `tracing.operation` and formatted tags came
+    /// with Envoy 1.37.
     pub(super) fn block(&self) -> String {
         let Upstream { host, port } = &self.collector;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };

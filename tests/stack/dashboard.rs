@@ -34,9 +34,9 @@ fn titles(dashboard: &Value) -> BTreeSet<&str> {
 /// are literals of those types in one program, and the compiler is asked.
 #[test]
 fn dashboards_fit_the_published_types_of_grafana() {
-    let checker = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stack/grafana");
+    let checker = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stack/published");
     let modules = checker.join("node_modules");
-    assert!(modules.exists(), "run `npm ci` in tests/stack/grafana (`make stack-tools` does)");
+    assert!(modules.exists(), "run `npm ci` in tests/stack/published (`make stack-tools` does)");
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     symlink(&modules, at("node_modules")).unwrap();

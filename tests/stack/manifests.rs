@@ -1,11 +1,13 @@
-//! The manifests for Kubernetes, against the custom resource definitions that the products publish,
-//! and those that the command prints.
+//! The manifests for Kubernetes and the Compose file, against what the products publish of them.
 //!
-//! The definitions are large and not copied here. They are looked for in the directory `CRDS`, else
-//! in a directory `crds` of a neighbour of the repository; where there is none, the test says so.
+//! The validators of npm packages (`make stack-tools`) know types and values, but not which fields
+//! there are. The custom resource definitions themselves do; they are large and not copied here, so
+//! they are looked for in the directory `CRDS`, else in a directory `crds` of a neighbour of the
+//! repository; where there is none, the test says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use route_metrics::config::{Capacity, compile, parse};
 use route_metrics::envoy_config::{StatsConfig, yaml};
@@ -142,6 +144,74 @@ fn manifests_fit_the_published_definitions() {
         kinds,
         ["EnvoyExtensionPolicy", "EnvoyProxy", "PodMonitor", "PrometheusRule", "WasmPlugin"]
     );
+}
+
+/// What the published validators find wrong with each document.
+fn mistakes(documents: &[Value]) -> Vec<Vec<String>> {
+    let directory = root().join("tests/stack/published");
+    let found = directory.join("node_modules/dclint").exists();
+    assert!(found, "run `npm ci` in {} (`make stack-tools` does)", directory.display());
+    let mut node = Command::new("node")
+        .arg(directory.join("check.mjs"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    serde_json::to_writer(node.stdin.take().unwrap(), documents).unwrap();
+    let output = node.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A document with another value at a JSON pointer.
+fn broken(document: &Value, pointer: &str, value: impl Into<Value>) -> Value {
+    let mut document = document.clone();
+    *document.pointer_mut(pointer).unwrap() = value.into();
+    document
+}
+
+#[test]
+fn manifests_and_compose_file_satisfy_the_published_validators() {
+    let compose = yaml(&fs::read(root().join("envoy/compose.yaml")).unwrap()).unwrap().remove(0);
+    let (files, mut documents): (Vec<_>, Vec<_>) = resources().into_iter().unzip();
+    documents.push(compose.clone());
+    for (file, wrong) in
+        files.iter().map(String::as_str).chain(["compose"]).zip(mistakes(&documents))
+    {
+        assert!(wrong.is_empty(), "{file}: {wrong:?}");
+    }
+    // They do refuse.
+    let of = |kind: &str| documents.iter().find(|d| d["kind"] == kind).unwrap();
+    let wrong = [
+        broken(&compose, "/services/envoy/network_mode", 7),
+        broken(&compose, "/services/grafana", serde_json::json!({"imagge": "x"})),
+        broken(of("WasmPlugin"), "/spec/failStrategy", "FAIL_SOMEHOW"),
+        broken(of("Deployment"), "/spec/template/spec/containers", "envoy"),
+        broken(of("EnvoyExtensionPolicy"), "/spec/wasm/0/code/type", "Floppy"),
+        broken(of("EnvoyProxy"), "/spec/bootstrap/type", "Guess"),
+        broken(of("PodMonitor"), "/spec/sampleLimit", "many"),
+        broken(of("PrometheusRule"), "/spec/groups/0/rules", 1),
+    ];
+    for (document, found) in wrong.iter().zip(mistakes(&wrong)) {
+        assert!(!found.is_empty(), "{document} is accepted");
+    }
+}
+
+#[test]
+fn the_compose_file_asks_for_no_variable_that_the_script_does_not_set() {
+    let compose = fs::read_to_string(root().join("envoy/compose.yaml")).unwrap();
+    let script = fs::read_to_string(root().join("envoy/stack.sh")).unwrap();
+    let exported: Vec<&str> = script
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("export "))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let mut variables = 0;
+    for variable in compose.split("${").skip(1).filter_map(|rest| rest.split('}').next()) {
+        assert!(exported.contains(&variable), "{variable} in {exported:?}");
+        variables += 1;
+    }
+    assert!(variables >= 10);
 }
 
 #[test]

@@ -32,6 +32,36 @@ fn promtool_accepts_the_rules_of_every_configuration() {
     }
 }
 
+/// The shipped configurations of Prometheus, beside the files that they name.
+#[test]
+fn promtool_accepts_the_configurations_of_prometheus() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/prometheus");
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["password", "remote-write-password", "ca.pem", "prometheus.pem", "prometheus.key"]
+    {
+        fs::write(directory.path().join(file), "x").unwrap();
+    }
+    fs::write(directory.path().join("targets.json"), r#"[{"targets": ["127.0.0.1:9902"]}]"#)
+        .unwrap();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&shipped).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        fs::copy(entry.path(), directory.path().join(&name)).unwrap();
+        names.push(name);
+    }
+    names.retain(|name| name.ends_with(".yml"));
+    // What is to be added to the first one.
+    let read = |name: &str| fs::read_to_string(shipped.join(name)).unwrap();
+    let both = format!("{}\n{}", read("prometheus.yml"), read("remote-write.yml"));
+    fs::write(directory.path().join("both.yml"), both).unwrap();
+    names.push("both.yml".to_owned());
+    assert_eq!(names.len(), 6);
+    for name in names {
+        let said = promtool(directory.path(), &["check", "config", &name]);
+        assert!(said.contains("SUCCESS"), "{name}: {said}");
+    }
+}
+
 #[test]
 fn each_alert_fires_when_it_should_and_not_otherwise() {
     let directory = tempfile::tempdir().unwrap();

@@ -57,7 +57,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     metrics_allow: Vec<Network>,
     /// Send spans to this collector by OTLP over HTTP, and set `endpoint.export`, which names them;
-    /// needs an Envoy newer than 1.36
+    /// needs Envoy 1.37 or newer
     #[arg(long, value_name = "HOST:PORT")]
     tracing: Option<Upstream>,
     /// The share of requests that begin a trace

@@ -237,7 +237,7 @@ async fn payment(Path(id): Path<u64>) -> Response {
 /// Takes its time, and is not made for everybody.
 async fn report(State(shop): State<Shop>, Path(id): Path<u64>) -> Response {
     shop.contents().reports += 1;
-    if shop.contents().reports.is_multiple_of(8) {
+    if shop.contents().reports % 8 == 2 {
         shop.1.did("app_rate_limit_hits_total", &[("endpoint", "/api/v1/reports/{id}")]);
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     }

@@ -18,6 +18,7 @@
 //! [`Binary`] for how to choose another one.
 
 pub mod config;
+pub mod django;
 pub mod envoy;
 pub mod http;
 pub mod http1;

@@ -1,21 +1,16 @@
 //! The code of docs/business-metrics.md in a real Django application, with Celery in eager mode.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-use route_metrics_e2e::{Envoy, Plugin, Request, Setup, http1, repository};
+use route_metrics_e2e::django::{self, Application};
+use route_metrics_e2e::{Envoy, Plugin, Request, Setup, http1};
 use serde_json::{Value, json};
 
 use crate::support::{expect_table, table};
 
+const PAGE: &str = "business-metrics.md";
+
 /// The fenced blocks of the page in a language.
 fn blocks(language: &str) -> Vec<String> {
-    let page = std::fs::read_to_string(repository().join("docs/business-metrics.md")).unwrap();
-    let fence = format!("```{language}\n");
-    let starts = page.split(&fence).skip(1);
-    starts.map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+    django::blocks(PAGE, language)
 }
 
 /// The configuration that the page's code reports to.
@@ -23,46 +18,6 @@ fn plugin() -> Value {
     let mut all = blocks("json").into_iter().map(|block| serde_json::from_str::<Value>(&block));
     let found = all.find_map(|value| value.ok().filter(|value| value["events"].is_object()));
     found.expect("a block with `events`")
-}
-
-/// The application; it ends when dropped.
-struct Application {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Application {
-    fn start(directory: &Path) -> Self {
-        for block in blocks("python") {
-            let name = block.lines().next().and_then(|line| line.strip_prefix("# "));
-            std::fs::write(directory.join(name.expect("a file's name")), &block).unwrap();
-        }
-        let app = repository().join("tests/e2e/data/django_app.py");
-        let path = directory.join("app.py");
-        std::fs::copy(app, &path).unwrap();
-        let python = repository().join(".tools/django/bin/python");
-        let mut child = Command::new(&python)
-            .arg(&path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{}: {error}; `tests/setup.sh django` installs Django", python.display())
-            });
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("standard output is a pipe");
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let port: u16 = line.trim().parse().expect("the application prints its port");
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) }
-    }
-}
-
-impl Drop for Application {
-    fn drop(&mut self) {
-        // Its standard input ends.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
 }
 
 fn get(envoy: &Envoy, target: &str) -> u16 {
@@ -73,18 +28,17 @@ fn get(envoy: &Envoy, target: &str) -> u16 {
 
 #[test]
 fn the_code_of_the_page_reports_from_django_and_celery() {
-    let directory = tempfile::tempdir().unwrap();
-    let application = Application::start(directory.path());
+    let application = Application::start("django_app.py", PAGE, &[]);
     let posts = Plugin::new(plugin()).stop_at_headers();
     let mut public = plugin();
     public["events"]["path"] = "".into();
-    let envoy = Setup::new(application.address)
+    let envoy = Setup::new(application.address())
         .concurrency(4)
         .filter(public)
         .listener_beside("events", posts)
         .start();
     let url = format!("/post-to?url=http://{}/metric-events", envoy.listener("events"));
-    assert_eq!(http1::send(application.address, &Request::get(url)).unwrap().status, 200);
+    assert_eq!(http1::send(application.address(), &Request::get(url)).unwrap().status, 200);
     for product in ["lamp", "table", "lamp", "chair", "lamp", "table"] {
         assert_eq!(get(&envoy, &format!("/products/{product}")), 200);
     }

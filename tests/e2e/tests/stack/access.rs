@@ -220,7 +220,9 @@ fn a_client_certificate_is_asked_for() {
     let (program, at) = prometheus(directory.path(), "client-certificate.yml", envoy.metrics);
     let (health, error) = target(&program, at);
     assert_eq!(health, "down");
-    assert!(error.contains("tls"), "{error}");
+    // In TLS 1.3 the server refuses after the client may write, so that it may see no alert.
+    let refused = ["tls", "broken pipe", "connection reset"].iter().any(|w| error.contains(w));
+    assert!(refused, "{error}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ impl Stack {
             "ENVOY_PORT",
             "METRICS_PORT",
             "ADMIN_PORT",
+            "EVENTS_PORT",
             "PROMETHEUS_PORT",
             "GRAFANA_PORT",
             "DEMO_PORT",
@@ -170,6 +171,25 @@ fn queries(stack: &Stack) -> Vec<(String, String)> {
     all
 }
 
+/// The example's metrics are made of the demo's requests, and of what it reports in headers and by
+/// posts.
+#[test]
+fn every_query_of_the_example_returns_data_or_is_empty_for_a_reason() {
+    let stack = Stack::new(&[("PLUGIN", "envoy/examples/saas.json")]);
+    let said = stack.must(&["start"]);
+    assert!(said.contains(&stack.settings["EVENTS_PORT"]), "{said}");
+    every_query_is_answered(&stack);
+    names_exist(&stack);
+    let scrape = stack.scrape();
+    let declared = fs::read(repository().join("envoy/examples/saas.json")).unwrap();
+    let declared: Value = serde_json::from_slice(&declared).unwrap();
+    for metric in declared["custom_metrics"].as_array().unwrap() {
+        let name = metric["name"].as_str().unwrap();
+        let found = scrape.sum(name) + scrape.sum(&format!("{name}_count"));
+        assert!(found > 0.0, "{name}");
+    }
+}
+
 #[test]
 fn every_query_of_dashboard_and_rules_returns_data_or_is_empty_for_a_reason() {
     let stack = Stack::new(&[]);
@@ -185,21 +205,7 @@ fn every_query_of_dashboard_and_rules_returns_data_or_is_empty_for_a_reason() {
         let target = &targets["activeTargets"][0];
         if target["health"] == "up" { Ok(()) } else { Err(target.to_string()) }
     });
-    // Rules of rules need a few evaluations, and the demo some time for an error of each kind.
-    let asked = poll(Duration::from_secs(150), || {
-        let mut empty = Vec::new();
-        for (title, query) in queries(&stack) {
-            if stack.query(&query)?.is_empty() && explained(&title).is_none() {
-                empty.push(format!("{title}: {query}"));
-            }
-        }
-        if empty.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("empty without a reason:\n{}", empty.join("\n")))
-        }
-    });
-    assert_eq!(asked, Ok(()));
+    every_query_is_answered(&stack);
     // A query that was allowed to be empty still names a metric of the filter.
     let errors = queries(&stack).into_iter().filter(|(title, _)| title == "Overflow").count();
     assert_eq!(errors, 1);
@@ -216,6 +222,26 @@ fn every_query_of_dashboard_and_rules_returns_data_or_is_empty_for_a_reason() {
     }
     stack.must(&["clean"]);
     assert!(!stack.state("").exists());
+}
+
+/// Waits until each query has data or a reason to have none.
+#[track_caller]
+fn every_query_is_answered(stack: &Stack) {
+    // Rules of rules need a few evaluations, and the demo some time for an error of each kind.
+    let asked = poll(Duration::from_secs(150), || {
+        let mut empty = Vec::new();
+        for (title, query) in queries(stack) {
+            if stack.query(&query)?.is_empty() && explained(&title).is_none() {
+                empty.push(format!("{title}: {query}"));
+            }
+        }
+        if empty.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("empty without a reason:\n{}", empty.join("\n")))
+        }
+    });
+    assert_eq!(asked, Ok(()));
 }
 
 /// Quantiles of the histogram in seconds are those of the one that Envoy has. A recording lags the
@@ -374,6 +400,70 @@ fn grafana_gets_its_settings() {
 }
 
 #[test]
+fn a_start_that_cannot_go_on_leaves_nothing_behind() {
+    let stack = Stack::new(&[("UPSTREAM", "127.0.0.1:9")]);
+    let output = stack.run(&["start"], &[("PROMETHEUS", "/nowhere/prometheus")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("/nowhere/prometheus"), "{said}");
+    assert!(stack.must(&["status"]).contains("envoy does not run"));
+    assert!(http1::send(stack.at("ENVOY_PORT"), &Request::get("/")).is_err());
+}
+
+#[test]
+fn other_settings_are_refused_while_it_runs() {
+    let stack = Stack::new(&[("UPSTREAM", "127.0.0.1:9"), ("OBSERVABILITY_ENABLED", "false")]);
+    stack.must(&["start"]);
+    let output = stack.run(&["start"], &[("METRICS_SAMPLE_RATE", "0.5")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("(METRICS_SAMPLE_RATE)"), "{said}");
+    assert!(stack.must(&["status"]).contains("envoy runs"));
+    stack.must(&["start"]);
+}
+
+#[test]
+fn tracing_is_refused_where_envoy_cannot_name_spans() {
+    let stack = Stack::new(&[("UPSTREAM", "127.0.0.1:9"), ("TRACING_ENABLED", "true")]);
+    let old = stack.directory.path().join("envoy");
+    fs::write(&old, "#!/bin/sh\necho 'envoy  version: 0/1.36.4/Clean/RELEASE/BoringSSL'\n")
+        .unwrap();
+    Command::new("chmod").arg("+x").arg(&old).status().unwrap();
+    let output = stack.run(&["start"], &[("ENVOY", old.to_str().unwrap())]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("Envoy 1.37"), "{said}");
+}
+
+/// A program in the place of Docker that writes down how it was called.
+#[test]
+fn compose_gets_the_settings_where_docker_answers() {
+    let stack = Stack::new(&[("UPSTREAM", "127.0.0.1:9"), ("METRICS_RETENTION_DAYS", "3")]);
+    let docker = stack.directory.path().join("docker");
+    let told = stack.directory.path().join("told");
+    let script = format!("#!/bin/sh\necho \"called $@\" >> {0}\nenv >> {0}\n", told.display());
+    fs::write(&docker, script).unwrap();
+    Command::new("chmod").arg("+x").arg(&docker).status().unwrap();
+    let path = format!("{}:{}", stack.directory.path().display(), std::env::var("PATH").unwrap());
+    let call = |what: &str| {
+        let _ = fs::remove_file(&told);
+        let output = stack.run(&[what], &[("PATH", &path), ("DOCKER", "")]);
+        assert!(output.status.success(), "{output:?}");
+        (fs::read_to_string(&told).unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (told, said) = call("start");
+    let compose = "called compose --file envoy/compose.yaml";
+    let up = format!("{compose} --profile observability up --detach --wait");
+    let environment = told.split(&up).nth(1).unwrap();
+    for line in ["METRICS_RETENTION_DAYS=3", "SCRAPE_INTERVAL=1s", "METRICS_ENABLED=true"] {
+        assert!(environment.lines().any(|l| l == line), "{line} in {environment}");
+    }
+    assert!(said.contains("/d/route-metrics"), "{said}");
+    // As the container sees it.
+    let configuration = fs::read_to_string(stack.state("envoy.yaml")).unwrap();
+    assert!(configuration.contains("filename: \"/dist/route_metrics.wasm\""));
+    let (told, _) = call("stop");
+    assert!(told.contains(&format!("{compose} --profile observability down")), "{told}");
+}
+
+#[test]
 fn bad_settings_are_refused_before_anything_starts() {
     for (setting, word) in [
         (("METRICS_ENABLED", "maybe"), "METRICS_ENABLED"),
@@ -383,6 +473,7 @@ fn bad_settings_are_refused_before_anything_starts() {
         (("PROMETHEUS_PORT", "70000"), "PROMETHEUS_PORT"),
         (("METRICS_SAMPLERATE", "1"), "METRICS_SAMPLERATE"),
         (("OBSERVABILITY_ADDRESS", "0.0.0.0"), "GRAFANA_ADMIN_PASSWORD"),
+        (("OBSERVABILITY_ADDRESS", "everywhere"), "OBSERVABILITY_ADDRESS"),
     ] {
         let stack = Stack::new(&[setting]);
         let output = stack.run(&["start"], &[]);

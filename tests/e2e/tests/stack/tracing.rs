@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use prost::Message;
+use route_metrics_e2e::django::Application;
 use route_metrics_e2e::wait::{eventually, eventually_equal};
 use route_metrics_e2e::{Answer, Request, Upstream, http1};
 use serde_json::json;
@@ -146,11 +147,11 @@ fn serve(stream: &TcpStream, all: &Mutex<Vec<Span>>) -> Option<()> {
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-fn start(collector: &Collector, upstream: &Upstream, rate: &str) -> Printed {
+fn start(collector: &Collector, upstream: SocketAddr, rate: &str) -> Printed {
     let address = collector.address.to_string();
     Printed::start(
         &json!({"endpoint": {"templates": ["/users/{id}"]}}),
-        upstream.address(),
+        upstream,
         &["--tracing", &address, "--tracing-sample-rate", rate],
     )
 }
@@ -158,7 +159,7 @@ fn start(collector: &Collector, upstream: &Upstream, rate: &str) -> Printed {
 #[test]
 fn spans_are_named_by_endpoints_and_join_the_callers_trace() {
     let (collector, upstream) = (Collector::start(), Upstream::start());
-    let envoy = start(&collector, &upstream, "1");
+    let envoy = start(&collector, upstream.address(), "1");
     let (trace, parent) = (TRACE, PARENT);
     let user = Request::get("/users/7").header("traceparent", format!("00-{trace}-{parent}-01"));
     for request in [user, Request::new("DELETE", "/orders/12345?x=1")] {
@@ -172,7 +173,6 @@ fn spans_are_named_by_endpoints_and_join_the_callers_trace() {
     let configured = find("GET /users/{id}");
     assert_eq!(configured.attributes()["http.route"], "/users/{id}");
     assert!(!configured.attributes().contains_key("url.template"), "{configured:?}");
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     assert_eq!(
         (hex(&configured.trace), hex(&configured.parent)),
         (trace.to_owned(), parent.to_owned())
@@ -191,7 +191,7 @@ fn spans_are_named_by_endpoints_and_join_the_callers_trace() {
 #[test]
 fn the_share_of_traces_is_the_rate() {
     let (collector, upstream) = (Collector::start(), Upstream::start());
-    let envoy = start(&collector, &upstream, "0.25");
+    let envoy = start(&collector, upstream.address(), "0.25");
     let requests = 1000;
     let mut connection = http1::Connection::open(envoy.traffic).unwrap();
     for _ in 0..requests {
@@ -210,6 +210,39 @@ fn the_share_of_traces_is_the_rate() {
     }
     let of_parents = collector.spans().iter().filter(|span| !span.parent.is_empty()).count();
     assert_eq!(of_parents, 0);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The Python code of docs/observability.md in a real Django application.
+#[test]
+fn spans_of_a_django_application_join() {
+    let collector = Collector::start();
+    let endpoint = format!("http://{}", collector.address);
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("NO_PROXY", "127.0.0.1"),
+    ];
+    let application = Application::start("traced_app.py", "observability.md", &environment);
+    // What did not come through Envoy has no span.
+    assert_eq!(http1::send(application.address(), &Request::get("/users/1")).unwrap().status, 200);
+    let envoy = start(&collector, application.address(), "1");
+    assert_eq!(http1::send(envoy.traffic, &Request::get("/users/7")).unwrap().status, 200);
+    // Envoy's, the view's, the cache's and the query's.
+    let spans = collector.wait_for(4);
+    let find = |name: &str| {
+        spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name} in {spans:?}"))
+    };
+    let (proxy, view) = (find("GET /users/{id}"), find("GET users/<int:number>"));
+    assert_eq!(hex(&view.parent), hex(&proxy.id));
+    for name in ["cache get", "SELECT"] {
+        assert_eq!(hex(&find(name).parent), hex(&view.id), "{name}");
+    }
+    assert!(spans.iter().all(|span| span.trace == proxy.trace), "{spans:?}");
+    assert_eq!(spans.len(), 4);
 }
 
 /// How many requests the upstream was told are in a trace.
