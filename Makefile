@@ -22,7 +22,8 @@ export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(CURDIR)/.tools/bin/wasm-b
 export PATH := $(PATH):$(CURDIR)/.tools/prometheus/usr/bin
 
 FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
-CARGO_MODULE := cargo rustc --profile module --lib --crate-type cdylib --target wasm32-wasip1
+CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
+CARGO_MODULE := $(CARGO_WASM) --profile module
 
 ##@ Use
 
@@ -72,9 +73,15 @@ test-wasm: ## run the unit and property tests of the core as Wasm under Node
 	cargo test --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
-test-e2e: stack-programs envoys ## run the end-to-end tests in real Envoys
+test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	cargo test --package route-metrics-e2e --no-fail-fast
+
+# The module for tests that kill a VM on purpose: it dies when a request says so (src/trap.rs).
+.PHONY: trap
+trap:
+	@tests/setup.sh rust
+	$(CARGO_WASM) --profile trap -- --cfg route_metrics_trap
 
 .PHONY: envoys
 envoys: ## install the tested Envoys into .tools/

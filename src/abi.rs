@@ -350,6 +350,8 @@ fn action(action: Option<Action>) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, end_of_stream: u32) -> u32 {
+    #[cfg(route_metrics_trap)]
+    crate::trap::here("request_headers");
     action(filter(|filter| filter.request_headers(context, end_of_stream != 0)))
 }
 
@@ -372,6 +374,8 @@ extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_str
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(context: u32) {
+    #[cfg(route_metrics_trap)]
+    crate::trap::here("log");
     filter(|filter| filter.end(context));
 }
 
