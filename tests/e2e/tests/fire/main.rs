@@ -7,6 +7,7 @@ mod http3;
 mod lifecycle;
 mod local_replies;
 mod long_lived;
+mod privileges;
 mod protocols;
 mod repeated;
 #[allow(dead_code, reason = "shared with the tests of the filter, which use all of it")]
