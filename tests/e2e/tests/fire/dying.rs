@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::support::{REQUEST, expect_table, table};
 
+/// The header that names the callback in which the VM is to die.
+const TRAP: &str = "x-route-metrics-trap";
+
 /// The plugin with the policy of `envoy/envoy.yaml`.
 fn mortal() -> Plugin {
     let mut plugin = Plugin::new(json!({}))
@@ -27,7 +30,7 @@ fn get(envoy: &Envoy) -> u16 {
 
 /// Kills the VM of the worker that gets this; the answer's code, 0 where there is none.
 fn kill(envoy: &Envoy, callback: &str) -> u16 {
-    let deadly = Request::get("/users/1").header("x-route-metrics-trap", callback);
+    let deadly = Request::get("/users/1").header(TRAP, callback);
     http1::send(envoy.address(), &deadly).map_or(0, |response| response.status)
 }
 
@@ -121,4 +124,15 @@ fn vms_that_die_under_load_lose_no_more_than_was_open() {
     });
     println!("{counted} counted");
     eventually_equal("open requests", Some(0.0), || active(&envoy));
+}
+
+/// No request can do this to the module that ships.
+#[test]
+fn the_shipped_module_has_no_trap() {
+    let has_trap = |plugin: Plugin| {
+        let module = std::fs::read(plugin.module).unwrap();
+        module.windows(TRAP.len()).any(|part| part == TRAP.as_bytes())
+    };
+    assert!(has_trap(mortal()));
+    assert!(!has_trap(Plugin::new(json!({}))));
 }
