@@ -25,7 +25,8 @@ DENY := .tools/bin/cargo-deny --config .ci/deny.toml
 export PATH := $(PATH):$(CURDIR)/.tools/prometheus/usr/bin
 
 FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
-CARGO_MODULE := cargo rustc --profile module --lib --crate-type cdylib --target wasm32-wasip1
+CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
+CARGO_MODULE := $(CARGO_WASM) --profile module
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
 REMAP = cargo fetch --quiet --target wasm32-wasip1; \
@@ -85,9 +86,15 @@ test-wasm: ## run the unit and property tests of the core as Wasm under Node
 	cargo test --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
-test-e2e: stack-programs envoys ## run the end-to-end tests in real Envoys
+test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	cargo test --package route-metrics-e2e --no-fail-fast
+
+# The module for tests that kill a VM on purpose: it dies when a request says so (src/trap.rs).
+.PHONY: trap
+trap:
+	@tests/setup.sh rust
+	$(CARGO_WASM) --profile trap -- --cfg route_metrics_trap
 
 .PHONY: envoys
 envoys: ## install the tested Envoys into .tools/

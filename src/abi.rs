@@ -445,6 +445,8 @@ fn action(action: Option<Action>) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, end_of_stream: u32) -> u32 {
+    #[cfg(route_metrics_trap)]
+    crate::trap::here("request_headers");
     action(filter(|filter| filter.request_headers(context, end_of_stream != 0)))
 }
 
@@ -467,5 +469,16 @@ extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_str
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(context: u32) {
+    #[cfg(route_metrics_trap)]
+    crate::trap::here("log");
     filter(|filter| filter.end(context));
+}
+
+/// Over HTTP/3 the host never calls `proxy_on_log`: it waits with the end of such a stream until the
+/// client has everything, and then tells only access logs that were there before the filters
+/// (`EnvoyQuicServerStream::setRequestDecoder`). This comes for every stream, after `proxy_on_log`
+/// where there is one, so what has not ended by now ends here; headers of the response are gone.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(context: u32) {
+    filter(|filter| filter.forget(context));
 }

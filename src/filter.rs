@@ -55,6 +55,8 @@ pub struct Filter<H> {
     flushed_ns: u64,
     /// Streams that wait for the body of a post, and some that no longer do.
     waiting: Vec<u32>,
+    /// The stream that ended last.
+    ended: u32,
     /// Whether any configuration so far takes events from response headers.
     reports_in_headers: bool,
 }
@@ -148,6 +150,7 @@ impl<H: Host> Filter<H> {
             flushes: 0,
             flushed_ns: 0,
             waiting: Vec::new(),
+            ended: 0,
             reports_in_headers: false,
         }
     }
@@ -359,6 +362,7 @@ impl<H: Host> Filter<H> {
 
     /// The stream has ended. What it was is recorded.
     pub fn end(&mut self, stream: u32) {
+        self.ended = stream;
         self.scratch.decided = None;
         let Some(state) = self.streams.remove(&stream) else { return };
         if let Some(gauge) = state.gauge {
@@ -390,6 +394,14 @@ impl<H: Host> Filter<H> {
             Phase::New | Phase::SampledOut => decisions.sampled_out,
         };
         decision.add(&self.host, 1);
+    }
+
+    /// The host forgets a stream. If it has not said that it ended, it ends now.
+    pub fn forget(&mut self, stream: u32) {
+        // Nearly always it has, just before.
+        if stream != self.ended {
+            self.end(stream);
+        }
     }
 
     fn finish(

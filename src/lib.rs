@@ -35,6 +35,8 @@ pub mod rules;
 pub mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod stack;
+#[cfg(all(target_os = "wasi", route_metrics_trap))]
+mod trap;
 pub mod value;
 
 /// The attribute `test` of the test modules, so that the same tests run as Wasm under Node, too.

@@ -69,6 +69,21 @@ fn a_stream_without_request_headers_is_counted_and_does_not_touch_the_gauge() {
     assert_eq!(worker.gauge("http_requests_active"), 0);
 }
 
+/// As Envoy does over HTTP/3.
+#[test]
+fn a_stream_that_the_host_only_forgets_is_counted_once() {
+    let mut worker = Worker::new(TEMPLATES);
+    let stream = worker.begin(&get("/users/1"));
+    worker.filter.host().set_number(Property::ResponseCode, 200);
+    worker.filter.forget(stream);
+    worker.send(&get("/users/2"));
+    worker.filter.forget(worker.next);
+    worker.tick();
+    assert_eq!(worker.sum("http_requests_total"), 2);
+    assert_eq!(worker.gauge("http_requests_active"), 0);
+    assert_eq!(worker.filter.open_streams(), 0);
+}
+
 #[test]
 fn exceptions_have_the_first_of_four_reasons() {
     let header = vec![("x-exception-type", "ValueError")];

@@ -211,3 +211,24 @@ fn messages_are_those_that_are_printed() {
     let mistakes = config::load(configuration, |_| None, Capacity::Checked).unwrap_err();
     assert_eq!(blocks("text"), [mistakes.to_string()]);
 }
+
+/// Each line of the tables names a test, and it is there.
+#[test]
+fn tests_of_the_behaviour_exist() {
+    let page = read("docs/behaviour.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |"));
+    let mut seen = 0;
+    for row in rows {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let tests: Vec<&str> = last.split('`').filter(|word| word.contains("::")).collect();
+        assert!(!tests.is_empty(), "no test: {row}");
+        for test in tests {
+            let parts: Vec<&str> = test.split("::").collect();
+            let [suite, module, function] = parts[..] else { panic!("{test}") };
+            let source = read(&format!("tests/e2e/tests/{suite}/{module}.rs"));
+            assert!(source.contains(&format!("\nfn {function}()")), "{test}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 30, "{seen}");
+}

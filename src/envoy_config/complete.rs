@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::metrics::quoted;
 use super::posts;
-use super::{MetricsAccess, StatsConfig, Tracing};
+use super::{CAPABILITIES, MetricsAccess, StatsConfig, Tracing};
 use crate::config::VARIABLES;
 use crate::filter::HASH_KEY;
 
@@ -166,7 +166,10 @@ static_resources:
                 # it would wait for a second, and answer 503 on this worker until then.
                 failure_policy: FAIL_RELOAD
                 reload_config: {{ backoff: {{ base_interval: 0.01s }} }}
-{stop}                vm_config:
+                # All that the module calls, and all of it that Envoy calls.
+                capability_restriction_config:
+                  allowed_capabilities:
+{capabilities}{stop}                vm_config:
                   # Workers share label values and series under this name.
                   vm_id: route_metrics
                   runtime: envoy.wasm.runtime.v8
@@ -177,6 +180,8 @@ static_resources:
                     host_env_keys:
 {variables}{configuration}"#,
             module = quoted(self.module),
+            capabilities =
+                indented(&CAPABILITIES.map(|name| format!("{name}: {{}}")).join("\n"), 20, ""),
             variables = indented(&variables.join("\n"), 20, "- "),
             configuration = configuration(plugin.trim()),
         )

@@ -1,6 +1,7 @@
 //! Configurations of Envoy, read and written: where the plugin stands in one, and what it needs
 //! there. Native only.
 
+mod capabilities;
 mod complete;
 mod find;
 mod metrics;
@@ -8,6 +9,7 @@ mod posts;
 mod stats;
 mod tracing;
 
+pub use capabilities::CAPABILITIES;
 pub use complete::{Complete, Upstream};
 pub use find::{Plugin, plugins, yaml};
 pub use metrics::{MetricsAccess, MetricsTls, Network};

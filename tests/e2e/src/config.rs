@@ -46,6 +46,8 @@ pub struct Plugin {
     /// `allow_on_headers_stop_iteration`: whether the filter sees a body before it lets the headers
     /// go on.
     pub stop_at_headers: bool,
+    /// What is merged into the filter's `config`; `null` takes a field away.
+    pub settings: Value,
 }
 
 impl Plugin {
@@ -59,7 +61,15 @@ impl Plugin {
             module: repository().join("dist/route_metrics.wasm"),
             failure_policy: "FAIL_RELOAD".to_owned(),
             stop_at_headers: false,
+            settings: json!({}),
         }
+    }
+
+    /// The same with these settings merged into the filter's `config` (`PluginConfig`).
+    #[must_use]
+    pub fn settings(mut self, settings: Value) -> Self {
+        merge(&mut self.settings, settings);
+        self
     }
 
     /// The same in another form.
@@ -111,23 +121,25 @@ impl Plugin {
         };
         let environment: Map<String, Value> =
             self.environment.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+        let mut config = json!({
+            "name": "route_metrics",
+            "root_id": "route_metrics",
+            "failure_policy": self.failure_policy,
+            "allow_on_headers_stop_iteration": self.stop_at_headers,
+            "vm_config": {
+                "vm_id": self.vm_id,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": self.module}},
+                "environment_variables": {"key_values": environment},
+            },
+            "configuration": configuration,
+        });
+        merge(&mut config, self.settings.clone());
         json!({
             "name": "route_metrics",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-                "config": {
-                    "name": "route_metrics",
-                    "root_id": "route_metrics",
-                    "failure_policy": self.failure_policy,
-                    "allow_on_headers_stop_iteration": self.stop_at_headers,
-                    "vm_config": {
-                        "vm_id": self.vm_id,
-                        "runtime": "envoy.wasm.runtime.v8",
-                        "code": {"local": {"filename": self.module}},
-                        "environment_variables": {"key_values": environment},
-                    },
-                    "configuration": configuration,
-                },
+                "config": config,
             },
         })
     }
@@ -151,6 +163,8 @@ pub struct Setup {
     pub(crate) concurrency: usize,
     pub(crate) arguments: Vec<String>,
     pub(crate) dynamic: bool,
+    pub(crate) hot_restart: bool,
+    pub(crate) drain_seconds: u64,
     pub(crate) port: u16,
     plugin: Option<Plugin>,
     beside: Vec<(String, Plugin)>,
@@ -160,6 +174,8 @@ pub struct Setup {
     filters_before: Vec<Value>,
     filters_after: Vec<Value>,
     connection_manager: Value,
+    more_listeners: Vec<Value>,
+    settings: Value,
     access_log: Option<String>,
 }
 
@@ -171,6 +187,8 @@ impl Setup {
             concurrency: 2,
             arguments: Vec::new(),
             dynamic: false,
+            hot_restart: false,
+            drain_seconds: 1,
             port: 0,
             plugin: None,
             beside: Vec::new(),
@@ -180,6 +198,8 @@ impl Setup {
             filters_before: Vec::new(),
             filters_after: Vec::new(),
             connection_manager: json!({}),
+            more_listeners: Vec::new(),
+            settings: json!({}),
             access_log: None,
         }
     }
@@ -285,6 +305,20 @@ impl Setup {
         self
     }
 
+    /// One more listener, as it stands in the configuration.
+    #[must_use]
+    pub fn more_listener(mut self, listener: Value) -> Self {
+        self.more_listeners.push(listener);
+        self
+    }
+
+    /// Merges settings into the whole configuration.
+    #[must_use]
+    pub fn settings(mut self, settings: Value) -> Self {
+        merge(&mut self.settings, settings);
+        self
+    }
+
     /// Writes an access log of this format; [`Envoy::access_log`](crate::Envoy::access_log) reads
     /// it. The end of the line is added.
     #[must_use]
@@ -298,6 +332,20 @@ impl Setup {
     #[must_use]
     pub fn dynamic(mut self) -> Self {
         self.dynamic = true;
+        self
+    }
+
+    /// Lets another Envoy take over; see [`Envoy::restart`](crate::Envoy::restart).
+    #[must_use]
+    pub fn hot_restart(mut self) -> Self {
+        self.hot_restart = true;
+        self
+    }
+
+    /// How long connections may go on that a drain or an update wants closed; by default a second.
+    #[must_use]
+    pub fn drain_seconds(mut self, seconds: u64) -> Self {
+        self.drain_seconds = seconds;
         self
     }
 
@@ -380,8 +428,10 @@ impl Setup {
                 listener["name"] = name.as_str().into();
                 listeners.push(listener);
             }
+            listeners.extend(self.more_listeners.iter().cloned());
             all["static_resources"]["listeners"] = listeners.into();
         }
+        merge(&mut all, self.settings.clone());
         all
     }
 

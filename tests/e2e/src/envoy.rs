@@ -6,10 +6,11 @@ use std::fmt;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -120,6 +121,30 @@ pub struct Envoy {
 
 impl Envoy {
     fn start(setup: &Setup) -> Result<Self, DidNotStart> {
+        if setup.hot_restart {
+            Self::spawn(setup, |directory| {
+                let id = directory.join("base-id").to_string_lossy().into_owned();
+                vec!["--use-dynamic-base-id".into(), "--base-id-path".into(), id]
+            })
+        } else {
+            Self::spawn(setup, |_| vec!["--disable-hot-restart".into()])
+        }
+    }
+
+    /// Starts another Envoy in place of this one, which must be the first of
+    /// [hot restarts](Setup::hot_restart): it takes over the listeners, then this one drains and
+    /// ends. The setup should have this one's port.
+    #[track_caller]
+    pub fn restart(&self, setup: &Setup) -> Self {
+        let id = fs::read_to_string(self.path.join("base-id")).expect("hot restarts are enabled");
+        let arguments = ["--base-id", id.trim(), "--restart-epoch", "1"].map(str::to_owned);
+        Self::spawn(setup, |_| arguments.into()).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn spawn(
+        setup: &Setup,
+        arguments: impl FnOnce(&Path) -> Vec<String>,
+    ) -> Result<Self, DidNotStart> {
         let directory = crate::temporary_directory("envoy-");
         let path = directory.path().to_owned();
         let configuration = path.join("envoy.yaml");
@@ -134,9 +159,11 @@ impl Envoy {
             .args([OsStr::new("--config-path"), configuration.as_os_str()])
             .args([OsStr::new("--admin-address-path"), admin_file.as_os_str()])
             .args(["--concurrency", &setup.concurrency.to_string()])
-            .args(["--disable-hot-restart", "--log-level", "info"])
+            .args(arguments(&path))
+            .args(["--log-level", "info"])
             .args(["--component-log-level", "main:warning,config:warning"])
-            .args(["--parent-shutdown-time-s", "1", "--drain-time-s", "1"])
+            .args(["--drain-time-s", &setup.drain_seconds.to_string()])
+            .args(["--parent-shutdown-time-s", &setup.drain_seconds.to_string()])
             .args(["--file-flush-interval-msec", "50"])
             .args(&setup.arguments)
             .stdin(Stdio::null())
@@ -376,6 +403,37 @@ impl Envoy {
     /// Stops Envoy and waits for its end.
     pub fn stop(mut self) {
         stop_process(&mut self.child);
+    }
+
+    /// Sends a signal, and does not wait for what it does.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            kill_process(id, signal).expect("the process has not been waited for");
+        }
+    }
+
+    /// Waits until Envoy has ended by itself or by a signal; panics where it does not.
+    #[track_caller]
+    pub fn wait_ended(&mut self) -> ExitStatus {
+        eventually("Envoy's end", || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            other => Err(format!("{other:?}")),
+        })
+    }
+
+    /// The most memory that Envoy has had resident so far, in bytes (`VmHWM`).
+    #[track_caller]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.process());
+        let status = fs::read_to_string(file).expect("Envoy runs on Linux");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+        kilobytes.map(|kb: u64| kb * 1024).expect("the kernel tells the peak")
+    }
+
+    /// Writes the file of listeners anew, and does not wait until Envoy has read it.
+    pub fn write_listeners(&self, setup: &Setup) {
+        write_atomically(&self.path.join(LISTENERS_FILE), &listeners_file(setup, &self.path));
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use crate::http::{NoResponse, Request, Response};
+use crate::tcp;
 use crate::wait::DEADLINE;
 
 /// A connection to Envoy (or to anything else that speaks HTTP/1.1).
@@ -26,6 +27,18 @@ impl Connection {
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), NoResponse> {
         self.stream.write_all(bytes).map_err(NoResponse::from)
+    }
+
+    /// Sends so many bytes without having them all in memory.
+    pub fn send_many(&mut self, count: usize) -> Result<(), NoResponse> {
+        tcp::send_many(&mut self.stream, count).map_err(NoResponse::from)
+    }
+
+    /// Reads so many bytes and forgets them.
+    pub fn discard(&mut self, count: usize) -> Result<(), NoResponse> {
+        let known = self.unread.len().min(count);
+        self.unread.drain(..known);
+        tcp::discard(&mut self.stream, count - known).map_err(NoResponse::from)
     }
 
     /// Sends a request and reads its response.
@@ -100,7 +113,8 @@ impl Connection {
         }
     }
 
-    fn read_exactly(&mut self, length: usize) -> Result<Vec<u8>, NoResponse> {
+    /// Reads so many bytes as they come, after an upgrade.
+    pub fn read_exactly(&mut self, length: usize) -> Result<Vec<u8>, NoResponse> {
         while self.unread.len() < length {
             if self.fill()? == 0 {
                 return Err(NoResponse(format!(

@@ -20,12 +20,14 @@
 pub mod config;
 pub mod django;
 pub mod envoy;
+pub mod grpc;
 pub mod http;
 pub mod http1;
 pub mod http2;
 pub mod http2_frames;
 pub mod prometheus;
 pub mod scrape;
+pub mod tcp;
 pub mod upstream;
 pub mod wait;
 

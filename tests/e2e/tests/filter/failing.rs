@@ -11,42 +11,10 @@ use route_metrics_e2e::wait::eventually_equal;
 use route_metrics_e2e::{Answer, Binary, Envoy, Request, Setup, Upstream, http2};
 use serde_json::json;
 
-use crate::support::{EXCEPTION, REQUEST, count, expect_decisions, expect_table};
-
-/// What one request must be counted as: method, endpoint, status, and the exception where it is
-/// one.
-type Counted = (&'static str, &'static str, &'static str, Option<&'static str>);
+use crate::support::{Counted, EXCEPTION, REQUEST, count, expect_counted, expect_table};
 
 /// A request of which Envoy's parser saw no headers.
 const UNREAD: Counted = ("_OTHER", "_UNMATCHED", "400", Some("DownstreamProtocolError"));
-
-/// The tables that requests counted so must give.
-fn tables(all: &[Counted]) -> (Table, Table) {
-    let (mut requests, mut exceptions) = (Table::new(), Table::new());
-    for &(method, endpoint, status, exception) in all {
-        count(&mut requests, [method, endpoint, status]);
-        if let Some(exception) = exception {
-            count(&mut exceptions, [endpoint, exception]);
-        }
-    }
-    (requests, exceptions)
-}
-
-/// Checks that exactly these requests were counted, and that the filter came through unharmed.
-#[track_caller]
-fn expect_counted(envoy: &Envoy, all: &[Counted]) {
-    let (requests, exceptions) = tables(all);
-    expect_table(envoy, "http_requests_total", &REQUEST, &requests);
-    expect_table(envoy, "http_exceptions_total", &EXCEPTION, &exceptions);
-    expect_decisions(envoy, all.len() as u64, 0, 0);
-    eventually_equal("open requests", Some(0.0), || {
-        envoy.scrape().value("http_requests_active", &[])
-    });
-    // The access log is Envoy's own word on how many streams there were.
-    assert_eq!(envoy.wait_for_access_log(all.len()).len(), all.len());
-    assert_eq!(envoy.vm_reloads(), 0);
-    assert_eq!(envoy.scrape().sum("route_metrics_errors_total"), 0.0);
-}
 
 fn setup(upstream: &Upstream, binary: &Binary) -> Setup {
     Setup::new(upstream.address())

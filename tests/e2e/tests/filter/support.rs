@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use route_metrics_e2e::Envoy;
-use route_metrics_e2e::scrape::Table;
+pub use route_metrics_e2e::scrape::Table;
+use route_metrics_e2e::wait::eventually_equal;
 
 /// The labels of `http_requests_total` unless configured otherwise.
 pub const REQUEST: [&str; 3] = ["method", "endpoint", "status"];
@@ -41,6 +42,39 @@ pub fn expect_decisions(envoy: &Envoy, recorded: u64, sampled_out: u64, excluded
         (["excluded"], excluded),
     ]);
     expect_table(envoy, "route_metrics_requests_total", &["decision"], &expected);
+}
+
+/// What one request must be counted as: method, endpoint, status, and the exception where it is
+/// one.
+pub type Counted = (&'static str, &'static str, &'static str, Option<&'static str>);
+
+/// The tables that requests counted so must give.
+pub fn tables(all: &[Counted]) -> (Table, Table) {
+    let (mut requests, mut exceptions) = (Table::new(), Table::new());
+    for &(method, endpoint, status, exception) in all {
+        count(&mut requests, [method, endpoint, status]);
+        if let Some(exception) = exception {
+            count(&mut exceptions, [endpoint, exception]);
+        }
+    }
+    (requests, exceptions)
+}
+
+/// Checks that exactly these requests were counted, and that the filter came through unharmed.
+/// Needs an access log of one line per request.
+#[track_caller]
+pub fn expect_counted(envoy: &Envoy, all: &[Counted]) {
+    let (requests, exceptions) = tables(all);
+    expect_table(envoy, "http_requests_total", &REQUEST, &requests);
+    expect_table(envoy, "http_exceptions_total", &EXCEPTION, &exceptions);
+    expect_decisions(envoy, all.len() as u64, 0, 0);
+    eventually_equal("open requests", Some(0.0), || {
+        envoy.scrape().value("http_requests_active", &[])
+    });
+    // The access log is Envoy's own word on how many streams there were.
+    assert_eq!(envoy.wait_for_access_log(all.len()).len(), all.len());
+    assert_eq!(envoy.vm_reloads(), 0);
+    assert_eq!(envoy.scrape().sum("route_metrics_errors_total"), 0.0);
 }
 
 /// Where two tables differ, one line for each row.
