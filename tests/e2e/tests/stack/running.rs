@@ -340,6 +340,16 @@ fn metrics_can_be_switched_off() {
 }
 
 #[test]
+fn detailed_metrics_can_be_switched_on() {
+    let (stack, _upstream, _) = after_one_request(&[("DETAILED_METRICS_ENABLED", "true")]);
+    let labels = [("endpoint", "/users/{id}"), ("org", "acme"), ("user", "none")];
+    eventually("the organisation", || {
+        let found = stack.scrape().value("http_requests_detailed_total", &labels);
+        if found == Some(1.0) { Ok(()) } else { Err(format!("{found:?}")) }
+    });
+}
+
+#[test]
 fn settings_reach_the_filter_and_prometheus() {
     let (stack, _upstream, scrape) = after_one_request(&[
         ("DETAILED_METRICS_ENABLED", "true"),
@@ -459,6 +469,10 @@ fn compose_gets_the_settings_where_docker_answers() {
     // As the container sees it.
     let configuration = fs::read_to_string(stack.state("envoy.yaml")).unwrap();
     assert!(configuration.contains("filename: \"/dist/route_metrics.wasm\""));
+    for (what, command) in [("logs", "logs --tail 50"), ("status", "ps")] {
+        let (told, _) = call(what);
+        assert!(told.contains(&format!("{compose} --profile observability {command}")), "{told}");
+    }
     let (told, _) = call("stop");
     assert!(told.contains(&format!("{compose} --profile observability down")), "{told}");
 }
