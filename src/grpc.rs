@@ -44,10 +44,45 @@ pub fn service_and_method(path: &[u8]) -> Option<(&[u8], &[u8])> {
         .then_some((service, method))
 }
 
+/// Whether the segments of a path are service and method by the names that protobuf's style guide
+/// asks for: `package.Service` with a package, and `Method`.
+pub fn is_method_path(segments: &[&[u8]]) -> bool {
+    let [service, method] = segments else { return false };
+    let name = |part: &[u8], first: fn(&u8) -> bool| {
+        part.first().is_some_and(first)
+            && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    };
+    let mut parts = service.rsplit(|&byte| byte == b'.');
+    let capital = u8::is_ascii_uppercase;
+    let named = parts.next().is_some_and(|service| name(service, capital)) && name(method, capital);
+    let mut packages = parts.peekable();
+    named && packages.peek().is_some() && packages.all(|part| name(part, u8::is_ascii_lowercase))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test;
+
+    #[test]
+    fn paths_of_methods_are_told_by_their_names() {
+        for (path, expected) in [
+            ("helloworld.Greeter/SayHello", true),
+            ("grpc.health.v1.Health/Check", true),
+            ("Greeter/SayHello", false),
+            ("a.b/C", false),
+            ("a.B/c", false),
+            ("a..B/C", false),
+            (".B/C", false),
+            ("a.B-c/D", false),
+            ("a.B/C/d", false),
+            ("a.B", false),
+            ("Users.Anna/Smith", false),
+        ] {
+            let segments: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();
+            assert_eq!(is_method_path(&segments), expected, "{path}");
+        }
+    }
 
     #[test]
     fn content_types_and_paths_are_recognised() {

@@ -3,6 +3,7 @@
 
 use super::{CanonicalPath, Form, Found, Inference};
 use crate::config::InferenceMode;
+use crate::grpc;
 use crate::labels::UNMATCHED;
 use crate::plan::Plan;
 
@@ -85,6 +86,13 @@ pub fn decide(
     };
     match (learner, knowledge, path.form()) {
         (_, Knowledge::Answered(code), _) if plan.ignore_statuses.contains(code) => {}
+        // A call of gRPC is an endpoint by its name; there is nothing in it to learn.
+        (Some(_), _, Form::Path) if method == b"POST" && grpc::is_method_path(path.segments()) => {
+            for segment in path.segments() {
+                out.push(b'/');
+                out.extend_from_slice(segment);
+            }
+        }
         (Some(learner), Knowledge::Unfinished | Knowledge::Answered(0), Form::Path) => {
             learner.label(path, out);
         }
@@ -103,6 +111,19 @@ mod tests {
     use super::*;
     use crate::config::{self, Capacity};
     use crate::test;
+
+    #[test]
+    fn a_call_of_grpc_is_an_endpoint() {
+        let plan = config::load(b"{}", |_| None, Capacity::Checked).unwrap();
+        let mut learners = Learners::default();
+        for (code, expected) in [(200, "/shop.v1.Cart/AddItem"), (404, UNMATCHED)] {
+            let mut out = Vec::new();
+            let path = CanonicalPath::new(b"/shop.v1.Cart/AddItem");
+            let code = Knowledge::Answered(code);
+            decide(&plan, b"POST", &path, code, &mut learners, |_| false, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
 
     fn label(configuration: &str, path: &str, knowledge: Knowledge, route: &str) -> Option<String> {
         let plan = config::load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();
