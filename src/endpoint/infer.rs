@@ -297,8 +297,8 @@ impl<'a> Token<'a> {
 pub struct Memory(Vec<(u64, Token<'static>)>);
 
 impl Memory {
-    /// The command has more room.
-    const PLACES: usize = if cfg!(target_arch = "wasm32") { Self::VM_PLACES } else { 4096 };
+    /// The command has room for the words of a whole log.
+    const PLACES: usize = if cfg!(target_arch = "wasm32") { Self::VM_PLACES } else { 16_384 };
     const VM_PLACES: usize = 2048;
 
     pub fn new() -> Self {

@@ -14,8 +14,8 @@ use super::vocabulary::Vocabulary;
 /// Labels that are kept in a VM. What fits nowhere displaces one of two.
 const VM_PLACES: usize = 512;
 
-/// The command has more room, for the paths of a whole log.
-const PLACES: usize = if cfg!(target_arch = "wasm32") { VM_PLACES } else { 16 * VM_PLACES };
+/// The command has room for the paths of a whole log.
+const PLACES: usize = if cfg!(target_arch = "wasm32") { VM_PLACES } else { 64 * VM_PLACES };
 
 /// The longest key, and the longest label, that is kept, in bytes.
 const MAX_KEY_BYTES: usize = 96;
