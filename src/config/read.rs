@@ -401,59 +401,10 @@ words!(ValueSource {
 });
 optional!(Events { response_header, path });
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-
-    /// The words of a type in its JSON Schema.
-    fn words_of(schema: &Value, words: &mut BTreeSet<String>) {
-        match schema {
-            Value::Object(members) => {
-                for (key, value) in members {
-                    match (key.as_str(), value) {
-                        ("const", Value::String(word)) => drop(words.insert(word.clone())),
-                        ("enum", Value::Array(list)) => {
-                            words.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
-                        }
-                        _ => words_of(value, words),
-                    }
-                }
-            }
-            Value::Array(list) => list.iter().for_each(|item| words_of(item, words)),
-            _ => {}
-        }
-    }
-
-    fn agree<T: Read + schemars::JsonSchema>() {
-        let mut in_schema = BTreeSet::new();
-        words_of(schemars::schema_for!(T).as_value(), &mut in_schema);
-        let mut mistakes = Mistakes::default();
-        assert!(T::read(&"?".into(), At::Top, &mut Noted(&mut mistakes)).is_none());
-        let message = mistakes.to_string();
-        let listed = message
-            .split_once("expected")
-            .map_or("", |(_, list)| list)
-            .split('`')
-            .skip(1)
-            .step_by(2);
-        assert_eq!(listed.map(str::to_owned).collect::<BTreeSet<_>>(), in_schema);
-        for word in in_schema {
-            let value = Value::from(word);
-            assert!(T::read(&value, At::Top, &mut Noted(&mut mistakes)).is_some(), "{value}");
-        }
-    }
-
-    #[test]
-    fn the_schema_has_the_words_that_are_read() {
-        agree::<DurationUnit>();
-        agree::<Source>();
-        agree::<InferenceMode>();
-        agree::<MetricType>();
-        agree::<MetricSource>();
-        agree::<ValueSource>();
-    }
+    use crate::test;
 
     #[test]
     fn mistakes_have_a_bound() {
@@ -463,5 +414,63 @@ mod tests {
         assert!(configuration(&document, &mut mistakes).is_none());
         assert_eq!(mistakes.len(), MAX_MISTAKES);
         assert!(mistakes.to_string().ends_with("the rest of the mistakes is not shown"));
+    }
+
+    /// The schema is the command's.
+    #[cfg(not(target_arch = "wasm32"))]
+    mod schema {
+        use std::collections::BTreeSet;
+
+        use super::*;
+
+        /// The words of a type in its JSON Schema.
+        fn words_of(schema: &Value, words: &mut BTreeSet<String>) {
+            match schema {
+                Value::Object(members) => {
+                    for (key, value) in members {
+                        match (key.as_str(), value) {
+                            ("const", Value::String(word)) => drop(words.insert(word.clone())),
+                            ("enum", Value::Array(list)) => {
+                                words.extend(
+                                    list.iter().filter_map(Value::as_str).map(str::to_owned),
+                                );
+                            }
+                            _ => words_of(value, words),
+                        }
+                    }
+                }
+                Value::Array(list) => list.iter().for_each(|item| words_of(item, words)),
+                _ => {}
+            }
+        }
+
+        fn agree<T: Read + schemars::JsonSchema>() {
+            let mut in_schema = BTreeSet::new();
+            words_of(schemars::schema_for!(T).as_value(), &mut in_schema);
+            let mut mistakes = Mistakes::default();
+            assert!(T::read(&"?".into(), At::Top, &mut Noted(&mut mistakes)).is_none());
+            let message = mistakes.to_string();
+            let listed = message
+                .split_once("expected")
+                .map_or("", |(_, list)| list)
+                .split('`')
+                .skip(1)
+                .step_by(2);
+            assert_eq!(listed.map(str::to_owned).collect::<BTreeSet<_>>(), in_schema);
+            for word in in_schema {
+                let value = Value::from(word);
+                assert!(T::read(&value, At::Top, &mut Noted(&mut mistakes)).is_some(), "{value}");
+            }
+        }
+
+        #[test]
+        fn the_schema_has_the_words_that_are_read() {
+            agree::<DurationUnit>();
+            agree::<Source>();
+            agree::<InferenceMode>();
+            agree::<MetricType>();
+            agree::<MetricSource>();
+            agree::<ValueSource>();
+        }
     }
 }
