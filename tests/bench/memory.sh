@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# What a worker's VM costs in memory, and a start in time: one Envoy after another, with 1, 2 and 4
+# workers, each with 2,000 series. Prints a Markdown table. `make bench-memory` runs it.
+set -euo pipefail
+
+envoy=$1
+folder=$(mktemp -d)
+trap 'kill "${pid:-}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$folder"' EXIT
+
+cat >"$folder/plugin.json" <<'EOF'
+{"labels": {"shard": {"from": "query_param", "name": "shard"}},
+ "metrics": {"requests_total": {"labels": ["method", "endpoint", "status", "shard"]}},
+ "endpoint": {"templates": ["/users"]},
+ "limits": {"max_values_per_label": 4000, "max_series_per_metric": 4000}}
+EOF
+port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+measure() { # WORKERS CONFIGURATION: sets rss (kB) and started (ms)
+	local begin
+	begin=$(date +%s%N)
+	"$envoy" --config-path "$2" --concurrency "$1" --use-dynamic-base-id --log-level error >"$folder/log" 2>&1 &
+	pid=$!
+	until curl -fs -o /dev/null "http://127.0.0.1:$admin/ready"; do
+		kill -0 "$pid" 2>/dev/null || { cat "$folder/log" >&2; exit 1; }
+		sleep 0.02
+	done
+	started=$((($(date +%s%N) - begin) / 1000000))
+	h2load --h1 -t 1 -c 32 -n 60000 -i "$folder/urls" >/dev/null 2>&1
+	sleep 2
+	rss=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
+	series=$(curl -s "http://127.0.0.1:$admin/stats/prometheus" | grep -c '^http_requests_total{' || true)
+	kill "$pid"
+	wait "$pid" 2>/dev/null || true
+}
+
+listen=$(port)
+admin=$(port)
+metrics=$(port)
+dist/route-metrics envoy "$folder/plugin.json" --upstream 127.0.0.1:9 \
+	--port "$listen" --admin-port "$admin" --metrics-port "$metrics" >"$folder/with.yaml"
+# The same without the filter's entry, which ends where the next one begins.
+awk '/^ *- name: route_metrics$/ { skip = 1; match($0, /^ */); depth = RLENGTH; next }
+	skip { match($0, /^ */); if (NF && RLENGTH <= depth) skip = 0 }
+	!skip' "$folder/with.yaml" >"$folder/without.yaml"
+for index in $(seq 2000); do echo "http://127.0.0.1:$listen/users?shard=$index"; done >"$folder/urls"
+
+echo "| workers | RSS without the filter, MB | with it | series | start without, ms | with it |"
+echo "|--:|--:|--:|--:|--:|--:|"
+declare -A with without
+for workers in 1 2 4; do
+	measure "$workers" "$folder/without.yaml"
+	without[$workers]=$rss
+	bare=$started
+	measure "$workers" "$folder/with.yaml"
+	with[$workers]=$rss
+	awk -v w="$workers" -v a="${without[$workers]}" -v b="$rss" -v s="$series" -v t="$bare" -v u="$started" \
+		'BEGIN {printf "| %d | %.1f | %.1f | %d | %d | %d |\n", w, a / 1024, b / 1024, s, t, u}'
+done
+awk -v a="$((with[4] - without[4]))" -v b="$((with[2] - without[2]))" \
+	'BEGIN {printf "\nEach further worker: %.2f MB\n", (a - b) / 2 / 1024}'
