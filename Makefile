@@ -76,6 +76,8 @@ test-e2e: stack-programs envoys ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	cargo test --package route-metrics-e2e --no-fail-fast
 
+include tests/fuzz/fuzz.mk
+
 .PHONY: envoys
 envoys: ## install the tested Envoys into .tools/
 	@[ -n "$(ENVOY)" ] || tests/setup.sh $(ENVOY_VERSIONS:%=envoy %)
