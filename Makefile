@@ -77,6 +77,7 @@ test-e2e: stack-programs envoys ## run the end-to-end tests in real Envoys
 	cargo test --package route-metrics-e2e --no-fail-fast
 
 include tests/fuzz/fuzz.mk
+include tests/e2e/soak.mk
 
 .PHONY: envoys
 envoys: ## install the tested Envoys into .tools/
