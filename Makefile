@@ -118,7 +118,11 @@ size: ## print what each dependency costs in the module
 	CARGO_PROFILE_MODULE_STRIP=debuginfo $(CARGO_MODULE) --target-dir target/size
 	cargo run --quiet --package route-metrics-size -- target/size/wasm32-wasip1/module/route_metrics.wasm
 
+include tests/bench/bench.mk
 include tests/micro/micro.mk
+include tests/fuzz/fuzz.mk
+include tests/e2e/soak.mk
+
 .PHONY: versions
 versions: stack-programs ## test on each Envoy of ENVOY_MATRIX, and print one table
 	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
@@ -147,4 +151,3 @@ clean: ## remove what was built; .tools/ stays
 	cargo clean
 	rm -rf dist .run
 
-include tests/bench/bench.mk

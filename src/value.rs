@@ -103,7 +103,8 @@ fn write(
     match (found, listed) {
         (Found::Absent, _) => labels::encode(absent.as_bytes(), max, text),
         _ if empty => labels::encode(absent.as_bytes(), max, text),
-        (Found::Word(word), None) if !label.hash => text.push_str(word),
+        // Words are ASCII, and few are longer than the least bound.
+        (Found::Word(word), None) if !label.hash => text.push_str(word.get(..max).unwrap_or(word)),
         (Found::Word(word), None) => hash(hash_key, word.as_bytes(), text),
         (Found::Raw { .. }, None) if label.hash => hash(hash_key, raw, text),
         (Found::Raw { foreign: true }, None) => labels::encode_foreign(raw, max, text),

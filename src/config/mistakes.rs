@@ -21,10 +21,22 @@ impl fmt::Display for Mistake {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 impl Mistakes {
-    /// Adds a mistake at a JSON path.
+    /// Adds a mistake at a JSON path. What the configuration says may hold line ends and worse; it
+    /// is escaped, because a mistake is one line of Envoy's log and of a terminal.
     pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Mistake { path: path.into(), message: message.into() });
+        self.0.push(Mistake { path: printable(path.into()), message: printable(message.into()) });
     }
 
     /// Adds those of another list behind its own.
@@ -58,5 +70,19 @@ impl fmt::Display for Mistakes {
             write!(f, "{mistake}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn a_mistake_is_one_line() {
+        let mut mistakes = Mistakes::default();
+        mistakes.add("a", "unknown field `x\ny\u{1b}[2J`, é is fine");
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["a: unknown field `x\\ny\\u{1b}[2J`, é is fine"]);
     }
 }

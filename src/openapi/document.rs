@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -70,14 +72,22 @@ impl Files {
 /// # Errors
 /// Not readable, or larger than 256 MiB.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
-    check_size(size).with_context(|| path.display().to_string())?;
-    std::fs::read(path).with_context(|| path.display().to_string())
+    read_at_most(path, MAX_BYTES).with_context(|| path.display().to_string())
 }
 
-fn check_size(bytes: u64) -> anyhow::Result<()> {
-    if bytes > MAX_BYTES {
-        bail!("has {} MiB; at most {} MiB are read", bytes >> 20, MAX_BYTES >> 20);
+/// Reads a file, also one that does not say how large it is: a pipe, or a device without an end.
+fn read_at_most(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    check_size(file.metadata()?.len(), max)?;
+    let mut bytes = Vec::new();
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    check_size(bytes.len() as u64, max)?;
+    Ok(bytes)
+}
+
+fn check_size(bytes: u64, max: u64) -> anyhow::Result<()> {
+    if bytes > max {
+        bail!("is larger than {} MiB, which is the most that is read", max >> 20);
     }
     Ok(())
 }
@@ -87,7 +97,7 @@ fn check_size(bytes: u64) -> anyhow::Result<()> {
 /// # Errors
 /// Neither JSON nor YAML, with the place; not an object; larger than 256 MiB.
 pub(super) fn parse(text: &[u8]) -> anyhow::Result<Value> {
-    check_size(text.len() as u64)?;
+    check_size(text.len() as u64, MAX_BYTES)?;
     let text = std::str::from_utf8(text)
         .map_err(|error| anyhow!("is not UTF-8 text: {error}"))?
         .trim_start_matches('\u{feff}');
@@ -375,5 +385,17 @@ impl<'de> Visitor<'de> for PrunedVisitor {
             map.insert(key, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        assert!(read_at_most(Path::new("/dev/zero"), 1000).is_err());
+        assert_eq!(read_at_most(Path::new("/dev/null"), 1000).ok(), Some(Vec::new()));
     }
 }

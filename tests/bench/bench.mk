@@ -11,3 +11,9 @@ bench: build ## measure what the filter costs a real Envoy (BENCH_ROUNDS, BENCH_
 	cargo build --release --target wasm32-wasip1 --package bench-empty-sdk --package bench-straightforward
 	cargo build --release --package route-metrics-bench
 	@ENVOY="$${ENVOY:-$(FIRST_ENVOY)}" target/release/route-metrics-bench
+
+.PHONY: bench-memory
+bench-memory: build ## measure what a worker's VM costs in memory, and a start in time
+	@command -v h2load >/dev/null || { echo "bench-memory: h2load is missing; make bench installs it" >&2; exit 1; }
+	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
+	@tests/bench/memory.sh "$${ENVOY:-$(FIRST_ENVOY)}"

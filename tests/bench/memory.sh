@@ -25,7 +25,7 @@ measure() { # WORKERS CONFIGURATION: sets rss (kB) and started (ms)
 		sleep 0.02
 	done
 	started=$((($(date +%s%N) - begin) / 1000000))
-	h2load --h1 -t 1 -c 32 -n 60000 -i "$folder/urls" >/dev/null 2>&1
+	h2load --h1 -t 1 -c 32 -n 128000 -i "$folder/urls" >/dev/null 2>&1
 	sleep 2
 	rss=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
 	series=$(curl -s "http://127.0.0.1:$admin/stats/prometheus" | grep -c '^http_requests_total{' || true)
