@@ -1,5 +1,7 @@
 # The benchmark; included by the Makefile. tests/bench/README.md says what it measures.
 
+##@ Measure
+
 .PHONY: bench
 bench: build ## measure what the filter costs a real Envoy (BENCH_ROUNDS, BENCH_SECONDS)
 	@command -v taskset >/dev/null || { echo "bench: taskset is missing (util-linux)" >&2; exit 1; }
