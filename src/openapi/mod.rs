@@ -168,6 +168,25 @@ impl Import {
         (alone && template::names_a_path(name)).then_some(spanning)
     }
 
+    /// Rules for the same endpoints where values in them hold slashes, which templates have no form
+    /// for: they come after the templates, so they take only what nothing else has. Those with more
+    /// text behind the value come first.
+    fn rules(&self, templates: &[String]) -> Vec<Value> {
+        let mut seen = BTreeSet::new();
+        let mut rules: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|entry| templates.iter().any(|template| path_of(template) == entry.path))
+            .filter_map(|entry| Some((template::slashed(&entry.path)?, &entry.path)))
+            .filter(|((regex, _), _)| seen.insert(regex.clone()))
+            .collect();
+        rules.sort_by_key(|((_, specific), _)| std::cmp::Reverse(*specific));
+        rules
+            .into_iter()
+            .map(|((regex, _), path)| json!({"regex": regex, "endpoint": path}))
+            .collect()
+    }
+
     /// The plugin configuration: the templates, and higher limits where the defaults are too low
     /// for them. With it, what had to be changed or left out, one line each.
     #[must_use]
@@ -181,7 +200,16 @@ impl Import {
             Some(format!("{path:?} may end in several segments, so it is {spanning:?}"))
         }));
         notes.extend(drop_refused(&mut templates));
-        (configuration(&templates, operations), notes)
+        let mut plugin = configuration(&templates, operations);
+        let rules = self.rules(&templates);
+        if let (false, Some(endpoint)) = (rules.is_empty(), plugin["endpoint"].as_object_mut()) {
+            notes.push(format!(
+                "{} endpoints have a rule, too, for values with slashes",
+                rules.len()
+            ));
+            endpoint.insert("rules".to_owned(), rules.into());
+        }
+        (plugin, notes)
     }
 }
 

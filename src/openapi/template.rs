@@ -82,6 +82,46 @@ pub(super) fn names_a_path(name: &str) -> bool {
     }
 }
 
+/// Names of values that may hold slashes although no specification can say so: folders, and what
+/// git calls references (git, "git-check-ref-format").
+const SLASHED: [&str; 8] = ["path", "dir", "directory", "ref", "branch", "tag", "base", "head"];
+
+/// Whether a parameter's name says that its value may hold slashes.
+fn names_a_slashed(name: &str) -> bool {
+    SLASHED.contains(&name.rsplit(['_', '-']).next().unwrap_or(name)) || names_a_path(name)
+}
+
+/// A regular expression for the paths of a template in which values hold slashes, where the names
+/// of its parameters say that they may; and how specific it is: bytes of text behind the last such
+/// value, and in all.
+pub(super) fn slashed(template: &str) -> Option<(String, (usize, usize))> {
+    let mut regex = String::from("^");
+    let (mut behind, mut all) = (None, 0);
+    let mut rest = template;
+    while !rest.is_empty() {
+        let (text, tail) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
+        regex.push_str(&regex_lite::escape(text));
+        all += text.len();
+        behind = behind.map(|behind| behind + text.len());
+        let Some((name, tail)) = tail.strip_prefix('{').and_then(|tail| tail.split_once('}'))
+        else {
+            break;
+        };
+        if name.starts_with('*') {
+            return None;
+        }
+        if names_a_slashed(name) {
+            regex.push_str(".+");
+            behind = Some(0);
+        } else {
+            regex.push_str("[^/]+");
+        }
+        rest = tail;
+    }
+    regex.push('$');
+    behind.map(|behind| (regex, (behind, all)))
+}
+
 /// Reads text and braces up to the query or fragment.
 fn read_pieces(key: &str, pieces: &mut Vec<Piece>, changes: &mut Vec<String>) {
     let mut rest = key;

@@ -232,12 +232,28 @@ fn a_last_parameter_named_as_a_path_may_hold_slashes() {
         "/items/{path}.json",
     ];
     assert_eq!(templates, expected);
-    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert_eq!(notes.len(), 4, "{notes:?}");
     assert!(notes[0].contains("may end in several segments"), "{notes:?}");
+    assert!(notes[3].starts_with("2 endpoints have a rule"), "{notes:?}");
     // Where another one matches the same, nothing may get lost to it.
     let mut both = with_paths(&["/a/{id}"]);
     both["paths"]["/a/{path}"] = json!({"delete": {}});
     assert_eq!(import(&[&both]).0, ["/a/{id}", "DELETE /a/{path}"]);
+}
+
+#[test]
+fn rules_take_values_with_slashes_where_templates_cannot() {
+    let keys = ["/r/{ref}", "/r/{ref}/a", "/r/{ref}/a+b", "/c/{base}...{head}", "/users/{id}"];
+    let mut import = Import::default();
+    import.add(Path::new("s"), with_paths(&keys).to_string().as_bytes()).unwrap();
+    let (configuration, _) = import.configuration();
+    let expected = json!([
+        {"regex": r"^/r/.+/a\+b$", "endpoint": "/r/{ref}/a+b"},
+        {"regex": r"^/r/.+/a$", "endpoint": "/r/{ref}/a"},
+        {"regex": r"^/c/.+\.\.\..+$", "endpoint": "/c/{base}...{head}"},
+        {"regex": r"^/r/.+$", "endpoint": "/r/{ref}"},
+    ]);
+    assert_eq!(configuration["endpoint"]["rules"], expected);
 }
 
 #[test]
