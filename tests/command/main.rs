@@ -7,6 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod preview;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
