@@ -120,7 +120,7 @@ enum Phase {
     /// Events were posted, and the filter has answered.
     Answered,
     /// Looked at.
-    Kept { kept: Kept, started_ns: Option<u64>, in_sample: bool },
+    Kept { kept: Kept, in_sample: bool },
 }
 
 /// What is to become of a stream.
@@ -301,8 +301,7 @@ impl<H: Host> Filter<H> {
             self.active.raise(gauge);
             state.gauge = Some(gauge);
         }
-        let clock = Clock::new(root.prepared, true);
-        state.phase = begin(&self.host, plan, &mut self.random, &mut self.pool, clock);
+        state.phase = begin(&self.host, plan, &mut self.random, &mut self.pool);
         if plan.export {
             self.export(stream);
         }
@@ -373,15 +372,14 @@ impl<H: Host> Filter<H> {
             return;
         }
         let (plan, decisions) = (Rc::clone(&root.plan), root.decisions);
-        let clock = Clock::new(root.prepared, false);
         let phase = match state.phase {
             // There were no request headers, or other filters have answered before this one.
-            Phase::New => begin(&self.host, &plan, &mut self.random, &mut self.pool, clock),
+            Phase::New => begin(&self.host, &plan, &mut self.random, &mut self.pool),
             phase => phase,
         };
         let decision = match phase {
-            Phase::Kept { kept, started_ns, in_sample } => {
-                let decision = self.finish(state.root, &plan, &kept, started_ns, in_sample);
+            Phase::Kept { kept, in_sample } => {
+                let decision = self.finish(state.root, &plan, &kept, in_sample);
                 self.pool.give(kept);
                 match decision {
                     Decision::Recorded => decisions.recorded,
@@ -404,14 +402,7 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    fn finish(
-        &mut self,
-        root: u32,
-        plan: &Plan,
-        kept: &Kept,
-        started_ns: Option<u64>,
-        in_sample: bool,
-    ) -> Decision {
+    fn finish(&mut self, root: u32, plan: &Plan, kept: &Kept, in_sample: bool) -> Decision {
         let Some(root) = self.roots.get(&root) else { return Decision::SampledOut };
         let Self { host, registry, random, outcome, scratch, learners, .. } = self;
         outcome.reset();
@@ -437,11 +428,10 @@ impl<H: Host> Filter<H> {
         let Some(endpoint_text) = endpoint.text(plan, &scratch.endpoint) else {
             return Decision::Excluded;
         };
-        let duration_ns = outcome.duration_ns(host, started_ns);
         let sampling = &plan.sampling;
         let always = sampling.has_always()
             && (sampling.statuses.contains(code)
-                || sampling.slower_than_ns.is_some_and(|bound| duration_ns > bound)
+                || sampling.slower_than_ns.is_some_and(|bound| outcome.duration_ns(host) > bound)
                 || sampling.endpoints.iter().any(|e| e.as_bytes() == endpoint_text));
         if !always && !in_sample {
             return Decision::SampledOut;
@@ -467,10 +457,13 @@ impl<H: Host> Filter<H> {
                     Amount::Add(weight)
                 }
                 _ if !in_sample => continue,
-                Measure::Duration(unit) => Amount::Record(match unit {
-                    DurationUnit::Microseconds => duration_ns / 1_000,
-                    DurationUnit::Milliseconds => duration_ns / 1_000_000,
-                }),
+                Measure::Duration(unit) => {
+                    let duration_ns = facts.outcome.duration_ns(host);
+                    Amount::Record(match unit {
+                        DurationUnit::Microseconds => duration_ns / 1_000,
+                        DurationUnit::Milliseconds => duration_ns / 1_000_000,
+                    })
+                }
                 Measure::RequestSize => Amount::Record(facts.outcome.request_size(host)),
                 Measure::ResponseSize => Amount::Record(facts.outcome.response_size(host)),
             };
@@ -509,7 +502,7 @@ impl<H: Host> Filter<H> {
                 Decided::Configured(place) => Some(place),
                 _ => None,
             };
-            let measured = Measured { endpoint, weight, in_sample, duration_ns };
+            let measured = Measured { endpoint, weight, in_sample };
             let Scratch { rules, value, .. } = scratch;
             rules::record(host, registry, &root.rules, &mut facts, measured, rules, value);
         }
@@ -559,27 +552,6 @@ enum Decision {
     Excluded,
 }
 
-/// How the duration of a request is known.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Clock {
-    /// The start is noted.
-    Noted,
-    /// The host tells it of requests in the sample, of which it is asked everything at once.
-    HostInSample,
-    /// The start was missed, so the host must tell it.
-    Missed,
-}
-
-impl Clock {
-    fn new(prepared: Option<u32>, live: bool) -> Self {
-        match (live, prepared) {
-            (false, _) => Self::Missed,
-            (true, Some(_)) => Self::HostInSample,
-            (true, None) => Self::Noted,
-        }
-    }
-}
-
 /// Whether a plan needs so much of what [`Host::ended`] gives that one call for all of it is
 /// cheaper than one for each: by measurement, it costs as much as three.
 fn ended_pays(plan: &Plan) -> bool {
@@ -591,13 +563,7 @@ fn ended_pays(plan: &Plan) -> bool {
 }
 
 /// The sampling decision, and what is kept of a request that may be recorded.
-fn begin(
-    host: &impl Host,
-    plan: &Plan,
-    random: &mut Random,
-    pool: &mut Pool,
-    clock: Clock,
-) -> Phase {
+fn begin(host: &impl Host, plan: &Plan, random: &mut Random, pool: &mut Pool) -> Phase {
     let sampling = &plan.sampling;
     if sampling.rate.is_none() {
         return Phase::SampledOut;
@@ -606,9 +572,7 @@ fn begin(
     if !in_sample && !sampling.has_always() {
         return Phase::SampledOut;
     }
-    let noted = clock == Clock::Noted || clock == Clock::HostInSample && !in_sample;
-    let started_ns = noted.then(|| host.now_ns());
     let mut kept = pool.take();
     kept.fill(host, &plan.request_headers);
-    Phase::Kept { kept, started_ns, in_sample }
+    Phase::Kept { kept, in_sample }
 }

@@ -142,14 +142,12 @@ impl Outcome {
         }
     }
 
-    /// Time to the end of the stream in nanoseconds: Envoy's own measure, or by the clock where
-    /// the start was noted.
-    pub fn duration_ns(&mut self, host: &impl Host, started_ns: Option<u64>) -> u64 {
+    /// Time to the end of the stream in nanoseconds, by Envoy's own measure.
+    pub fn duration_ns(&mut self, host: &impl Host) -> u64 {
         let scratch = &mut self.scratch;
-        *self.duration_ns.get_or_insert_with(|| match started_ns {
-            Some(started) => host.now_ns().saturating_sub(started),
-            None => host.number(Property::RequestDuration, scratch).unwrap_or(0),
-        })
+        *self
+            .duration_ns
+            .get_or_insert_with(|| host.number(Property::RequestDuration, scratch).unwrap_or(0))
     }
 
     /// The response code, 0 where no response was sent.

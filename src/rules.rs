@@ -277,8 +277,6 @@ pub struct Measured {
     pub weight: u64,
     /// Whether it is in the uniform sample, so that histograms take it.
     pub in_sample: bool,
-    /// How long it took.
-    pub duration_ns: u64,
 }
 
 /// Buffers that are used again for every request.
@@ -346,7 +344,7 @@ pub fn record(
         if !headers_match {
             continue;
         }
-        let value = match amount(host, rule, facts, measured.duration_ns, buffers) {
+        let value = match amount(host, rule, facts, buffers) {
             Ok(Some(value)) => value,
             Ok(None) => continue,
             Err(_) => {
@@ -376,13 +374,14 @@ fn amount(
     host: &impl Host,
     rule: &Rule,
     facts: &mut Facts<'_>,
-    duration_ns: u64,
     buffers: &mut Buffers,
 ) -> Result<Option<u64>, &'static str> {
     #[expect(clippy::cast_precision_loss, reason = "it is rounded all the same")]
     let (number, scale) = match &rule.value {
         ValuePlan::Fixed(value) => return Ok(Some(*value)),
-        ValuePlan::DurationMs(scale) => (Number::Real(duration_ns as f64 / 1e6), *scale),
+        ValuePlan::DurationMs(scale) => {
+            (Number::Real(facts.outcome.duration_ns(host) as f64 / 1e6), *scale)
+        }
         ValuePlan::RequestSize(scale) => (Number::Whole(facts.outcome.request_size(host)), *scale),
         ValuePlan::ResponseSize(scale) => {
             (Number::Whole(facts.outcome.response_size(host)), *scale)

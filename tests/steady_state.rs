@@ -87,7 +87,7 @@ impl Host for Fixed {
     }
 
     fn ended(&self, _: u32) -> Option<Ended> {
-        let code = if self.request.get() % 7 == 0 { 503 } else { 200 };
+        let code = if self.request.get().is_multiple_of(7) { 503 } else { 200 };
         Some(Ended { code, flags: 0, response_size: 512, duration_ns: 1_500_000 })
     }
 

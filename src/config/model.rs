@@ -81,8 +81,8 @@ impl Default for Config {
 pub struct Metrics {
     /// `http_requests_total`, a counter of finished requests.
     pub requests_total: RequestsTotal,
-    /// `http_request_duration_microseconds`, a histogram from the request's headers to the end of
-    /// the stream.
+    /// `http_request_duration_microseconds`, a histogram from the first byte of the request to the
+    /// end of the stream, by Envoy's own measure.
     pub request_duration: RequestDuration,
     /// `http_requests_active`, a gauge of requests that are open.
     pub requests_active: RequestsActive,
@@ -678,7 +678,7 @@ pub struct Value {
     schemars(rename_all = "snake_case")
 )]
 pub enum ValueSource {
-    /// Milliseconds from the request's headers to the end of the stream.
+    /// Milliseconds from the first byte of the request to the end of the stream.
     DurationMs,
     /// Bytes of the request body.
     RequestSize,

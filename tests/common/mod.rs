@@ -88,7 +88,7 @@ impl Worker {
         if let Some(status) = request.grpc_status {
             host.set_number(Property::ResponseGrpcStatus, status);
         }
-        host.set_now_ns(host.now_ns() + request.duration_ms * 1_000_000);
+        host.set_number(Property::RequestDuration, request.duration_ms * 1_000_000);
         self.filter.end(stream);
     }
 

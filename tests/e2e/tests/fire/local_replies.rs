@@ -154,7 +154,7 @@ fn answers_of_filters_before_ours() {
 /// A duration begins when the request comes to the filter, so what filters before it did is not in
 /// it, unless they answered themselves.
 #[test]
-fn a_duration_begins_where_the_filter_stands() {
+fn a_duration_is_that_of_the_whole_request() {
     let delay = filter(
         "fault",
         "fault.v3.HTTPFault",
@@ -164,16 +164,14 @@ fn a_duration_begins_where_the_filter_stands() {
     );
     let upstream = Upstream::start();
     let plain = || Setup::new(upstream.address()).filter(json!({}));
-    for (setup, included) in
-        [(plain().filter_before(delay.clone()), false), (plain().filter_after(delay), true)]
-    {
+    for setup in [plain().filter_before(delay.clone()), plain().filter_after(delay)] {
         let envoy = setup.start();
         assert_eq!(http1::send(envoy.address(), &Request::get("/users/1")).unwrap().status, 200);
         eventually_equal("durations", 1.0, || {
             envoy.scrape().sum("http_request_duration_microseconds_count")
         });
         let sum = envoy.scrape().sum("http_request_duration_microseconds_sum");
-        assert_eq!(sum >= 390_000.0, included, "{sum} µs");
+        assert!(sum >= 390_000.0, "{sum} µs");
         // A delay is no failure.
         assert_eq!(envoy.scrape().sum("http_exceptions_total"), 0.0);
     }

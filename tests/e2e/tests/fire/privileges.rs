@@ -15,7 +15,8 @@ fn allow<'a>(capabilities: impl Iterator<Item = &'a str>) -> Value {
 }
 
 /// What Envoy always allows: the memory, and what it asks for before anything else.
-const ALWAYS: [&str; 3] = ["memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"];
+const ALWAYS: [&str; 4] =
+    ["_initialize", "memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"];
 
 #[test]
 fn the_list_is_what_the_module_imports_and_exports() {
