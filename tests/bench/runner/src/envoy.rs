@@ -42,7 +42,9 @@ pub fn newest() -> Result<PathBuf> {
 pub fn version(envoy: &Path) -> Result<String> {
     let output = Command::new(envoy).arg("--version").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.split('/').nth(1).unwrap_or("unknown");
+    // `PATH  version: HASH/1.40.0/Clean/RELEASE/BoringSSL`
+    let version = text.split_once("version: ").and_then(|(_, rest)| rest.split('/').nth(1));
+    let version = version.unwrap_or("unknown");
     Ok(version.trim().to_owned())
 }
 
