@@ -143,10 +143,9 @@ impl Results {
         );
         for (row, (case, added, each)) in bars.iter().enumerate() {
             let top = ROW * (row as f64 + 1.2);
-            let colour = if case.title.contains("route-metrics") || case.against.is_some() {
-                "#2f6f9f"
-            } else {
-                "#9aa5ad"
+            let colour = match case.id {
+                "empty" | "native" | "straightforward" => "#9aa5ad",
+                _ => "#2f6f9f",
             };
             let title = case.title.replace('`', "");
             let bar = (added * scale).max(0.0);
