@@ -14,4 +14,7 @@ for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
     };
   }
 }
-wasi.start(new WebAssembly.Instance(module, { ...wasi.getImportObject(), env }));
+const instance = new WebAssembly.Instance(module, { ...wasi.getImportObject(), env });
+// The library's `_initialize` is exported, too, which a command must not have.
+const { memory, _start } = instance.exports;
+wasi.start({ exports: { memory, _start } });
