@@ -31,8 +31,7 @@ use crate::value::{self, Facts};
 /// A flush is not worth its while sooner after the last one, in nanoseconds.
 const FLUSH_NS: u64 = 900_000_000;
 /// A configuration that was not told to flush for so many flushes of others is gone: the host
-/// tells live ones once a second, and does not say when one ends unless it says so of every
-/// stream, too.
+/// tells live ones once a second. The time is there for streams that outlive their configuration.
 const GONE_FLUSHES: u64 = 120;
 
 /// The environment variable with the secret from which the key of hashed values is made.

@@ -2,7 +2,7 @@
 //!
 //! The doc comments of this file are the reference: `route-metrics schema` prints the JSON Schema
 //! made from them. Structure (types, unknown keys) is checked while parsing; what depends on more
-//! than one value is checked by [`super::validate`].
+//! than one value is checked by [`super::compile`].
 
 use std::collections::BTreeMap;
 

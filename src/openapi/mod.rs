@@ -1,4 +1,4 @@
-//! From OpenAPI specifications to `endpoint.templates`.
+//! From OpenAPI specifications to `endpoint.templates` and, for values with slashes, `endpoint.rules`.
 //!
 //! [`Import`] takes OpenAPI 3.0, 3.1 and Swagger 2.0, as JSON or YAML, and gives a plugin
 //! configuration with one template for each path, below each base path of its servers. What the

@@ -82,9 +82,9 @@ pub(super) fn names_a_path(name: &str) -> bool {
     }
 }
 
-/// Names of values that may hold slashes although no specification can say so: folders, and what
+/// Names of values, beside paths, that may hold slashes although no specification can say so: folders, and what
 /// git calls references (git, "git-check-ref-format").
-const SLASHED: [&str; 8] = ["path", "dir", "directory", "ref", "branch", "tag", "base", "head"];
+const SLASHED: [&str; 7] = ["dir", "directory", "ref", "branch", "tag", "base", "head"];
 
 /// Whether a parameter's name says that its value may hold slashes.
 fn names_a_slashed(name: &str) -> bool {

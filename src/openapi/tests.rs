@@ -164,7 +164,7 @@ fn a_variable_with_many_values_is_a_placeholder() {
 fn the_nearest_servers_count() {
     let document = json!({
         "openapi": "3.0.3",
-        "servers": [{"url": "/root"}, {"url": "https://other.example/root"}],
+        "servers": [{"url": "/top"}, {"url": "https://other.example/top"}],
         "paths": {
             "/a": {"get": {}},
             "/b": {"servers": [{"url": "/item"}], "get": {}, "put": {"servers": [{"url": "/op"}]}},
@@ -172,7 +172,7 @@ fn the_nearest_servers_count() {
         }
     });
     let (templates, notes) = import(&[&document]);
-    assert_eq!(templates, ["/root/a", "/item/b", "/op/b", "/c"]);
+    assert_eq!(templates, ["/top/a", "/item/b", "/op/b", "/c"]);
     assert!(notes.is_empty(), "{notes:?}");
 }
 
