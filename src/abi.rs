@@ -15,7 +15,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use crate::filter::{Action, Filter};
-use crate::host::{Ended, HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
+use crate::host::{HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
 use crate::pairs;
 
 /// How often the host is asked to call back for flushing, in milliseconds.
@@ -78,14 +78,6 @@ unsafe extern "C" {
         path_size: usize,
         value: *const u8,
         value_size: usize,
-    ) -> u32;
-    fn proxy_call_foreign_function(
-        name: *const u8,
-        name_size: usize,
-        argument: *const u8,
-        argument_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
@@ -159,33 +151,6 @@ fn look(data: *mut u8, size: usize, look: impl FnOnce(&[u8])) {
     }
 }
 
-/// Calls a function of the host that the ABI does not know; false where there is none, or it
-/// refuses.
-fn foreign(name: &str, argument: &[u8], result: impl FnOnce(&[u8])) {
-    let (mut data, mut size) = (std::ptr::null_mut(), 0);
-    // SAFETY: the pointers are valid for the call.
-    let status = unsafe {
-        proxy_call_foreign_function(
-            name.as_ptr(),
-            name.len(),
-            argument.as_ptr(),
-            argument.len(),
-            &mut data,
-            &mut size,
-        )
-    };
-    look(data, size, |bytes| {
-        if status == STATUS_OK {
-            result(bytes);
-        }
-    });
-}
-
-/// Everything about the end of a stream, as an expression in CEL that Envoy evaluates in one call
-/// (`expr_create` and `expr_evaluate` in Envoy's `source/extensions/common/wasm/foreign.cc`). It
-/// comes back in the form of headers, with the numbers as names.
-const ENDED: &str = "[response.code, response.flags, response.size, request.duration]";
-
 /// The host, as the filter sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Envoy;
@@ -253,31 +218,6 @@ impl Host for Envoy {
         // SAFETY: the pointers are valid for the call.
         unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut size) };
         look(data, size, |bytes| pairs::each(bytes, each));
-    }
-
-    fn prepare_ended(&self) -> Option<u32> {
-        let mut token = None;
-        foreign("expr_create", ENDED.as_bytes(), |bytes| {
-            token = bytes.try_into().ok().map(u32::from_le_bytes);
-        });
-        token
-    }
-
-    fn ended(&self, prepared: u32) -> Option<Ended> {
-        let mut ended = None;
-        foreign("expr_evaluate", &prepared.to_le_bytes(), |bytes| {
-            let mut numbers = [None; 4];
-            let mut slots = numbers.iter_mut();
-            pairs::each(bytes, |number, _| {
-                if let (Some(slot), Ok(bytes)) = (slots.next(), number.try_into()) {
-                    *slot = Some(u64::from_le_bytes(bytes));
-                }
-            });
-            if let [Some(code), Some(flags), Some(response_size), Some(duration_ns)] = numbers {
-                ended = Some(Ended { code, flags, response_size, duration_ns });
-            }
-        });
-        ended
     }
 
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool {

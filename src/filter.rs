@@ -50,6 +50,7 @@ pub struct Filter<H> {
     pool: Pool,
     outcome: Outcome,
     scratch: Scratch,
+    decisions: Decisions,
     flushes: u64,
     flushed_ns: u64,
     /// Streams that wait for the body of a post, and some that no longer do.
@@ -87,19 +88,46 @@ struct Root {
     /// Whether Envoy has shown the body of a post of itself.
     shows_bodies: bool,
     gauge: Option<usize>,
-    decisions: Decisions,
     hash_key: [u8; 16],
-    /// For [`Host::ended`], where that is worth its while.
-    prepared: Option<u32>,
+    /// Whether reading all headers of the response in one call is worth its while.
+    reads_headers: bool,
     last_flush: u64,
 }
 
-/// `route_metrics_requests_total` by decision.
-#[derive(Clone, Copy, Default)]
-struct Decisions {
-    recorded: Handle,
-    sampled_out: Handle,
-    excluded: Handle,
+/// What became of a request.
+#[derive(Clone, Copy)]
+enum Decision {
+    Recorded,
+    SampledOut,
+    Excluded,
+}
+
+/// `route_metrics_requests_total`, by [`Decision`]. The host is told with the flush: this is not
+/// worth a call for each request.
+#[derive(Default)]
+struct Decisions([(Handle, u64); 3]);
+
+impl Decisions {
+    fn define(&mut self, host: &impl Host, registry: &mut Registry) {
+        let names = ["recorded", "sampled_out", "excluded"];
+        for ((handle, _), decision) in self.0.iter_mut().zip(names) {
+            let labels = [("decision", decision)];
+            let name = "route_metrics_requests_total";
+            *handle = registry.own(host, MetricKind::Counter, name, &labels);
+        }
+    }
+
+    fn count(&mut self, decision: Decision) {
+        if let Some((_, count)) = self.0.get_mut(decision as usize) {
+            *count += 1;
+        }
+    }
+
+    fn flush(&mut self, host: &impl Host) {
+        for (handle, count) in self.0.iter_mut().filter(|(_, count)| *count > 0) {
+            handle.add(host, std::mem::take(count));
+        }
+    }
 }
 
 /// A request between its headers and its end.
@@ -146,6 +174,7 @@ impl<H: Host> Filter<H> {
             pool: Pool::default(),
             outcome: Outcome::default(),
             scratch: Scratch::default(),
+            decisions: Decisions::default(),
             flushes: 0,
             flushed_ns: 0,
             waiting: Vec::new(),
@@ -186,6 +215,7 @@ impl<H: Host> Filter<H> {
         let root_state = self.resolve(Rc::new(plan), hash_key);
         self.reports_in_headers |= root_state.plan.events.response_header.is_some();
         self.roots.insert(root, root_state);
+        self.decisions.define(&self.host, &mut self.registry);
         self.exchange();
         true
     }
@@ -242,22 +272,13 @@ impl<H: Host> Filter<H> {
         let events = events::Families::define(host, registry, &plan.events, max);
         let active = plan.active.as_deref().filter(|_| plan.enabled);
         let gauge = active.map(|name| self.active.gauge(host, registry, name));
-        let decision = |registry: &mut Registry, decision: &str| {
-            let labels = [("decision", decision)];
-            registry.own(host, MetricKind::Counter, "route_metrics_requests_total", &labels)
-        };
-        let decisions = Decisions {
-            recorded: decision(registry, "recorded"),
-            sampled_out: decision(registry, "sampled_out"),
-            excluded: decision(registry, "excluded"),
-        };
         let gauge_of = MetricKind::Gauge;
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         registry.own(host, gauge_of, "route_metrics_build_info", &version).record(host, 1);
         registry
             .own(host, gauge_of, "route_metrics_sample_rate_ppm", &[])
             .record(host, plan.sampling.rate.ppm());
-        let prepared = ended_pays(&plan).then(|| host.prepare_ended()).flatten();
+        let reads_headers = headers_pay(&plan);
         let last_flush = self.flushes;
         Root {
             plan,
@@ -268,9 +289,8 @@ impl<H: Host> Filter<H> {
             events,
             shows_bodies: false,
             gauge,
-            decisions,
             hash_key,
-            prepared,
+            reads_headers,
             last_flush,
         }
     }
@@ -370,7 +390,7 @@ impl<H: Host> Filter<H> {
         if !root.plan.enabled {
             return;
         }
-        let (plan, decisions) = (Rc::clone(&root.plan), root.decisions);
+        let plan = Rc::clone(&root.plan);
         let phase = match state.phase {
             // There were no request headers, or other filters have answered before this one.
             Phase::New => begin(&self.host, &plan, &mut self.random, &mut self.pool),
@@ -380,23 +400,26 @@ impl<H: Host> Filter<H> {
             Phase::Kept { kept, in_sample } => {
                 let decision = self.finish(state.root, &plan, &kept, in_sample);
                 self.pool.give(kept);
-                match decision {
-                    Decision::Recorded => decisions.recorded,
-                    Decision::SampledOut => decisions.sampled_out,
-                    Decision::Excluded => decisions.excluded,
-                }
+                decision
             }
             // They are no traffic of the application's.
-            Phase::Posting { .. } | Phase::Answered => decisions.excluded,
-            Phase::New | Phase::SampledOut => decisions.sampled_out,
+            Phase::Posting { .. } | Phase::Answered => Decision::Excluded,
+            Phase::New | Phase::SampledOut => Decision::SampledOut,
         };
-        decision.add(&self.host, 1);
+        self.decisions.count(decision);
     }
 
-    /// The host forgets a stream. If it has not said that it ended, it ends now.
+    /// The host forgets a stream. If it has not said that it ended, it ends now. Or it forgets a
+    /// root context: what waits for the next flush may have to go without one.
     pub fn forget(&mut self, stream: u32) {
         // Nearly always it has, just before.
-        if stream != self.ended {
+        if stream == self.ended {
+            return;
+        }
+        if self.roots.contains_key(&stream) {
+            self.active.tell(&self.host);
+            self.decisions.flush(&self.host);
+        } else {
             self.end(stream);
         }
     }
@@ -405,8 +428,8 @@ impl<H: Host> Filter<H> {
         let Some(root) = self.roots.get(&root) else { return Decision::SampledOut };
         let Self { host, registry, random, outcome, scratch, learners, .. } = self;
         outcome.reset();
-        if in_sample && let Some(prepared) = root.prepared {
-            outcome.read(host, prepared);
+        if in_sample && root.reads_headers {
+            outcome.read_headers(host, &plan.response_headers);
         }
         let code = outcome.code(host);
         let path = CanonicalPath::new(kept.path());
@@ -464,7 +487,7 @@ impl<H: Host> Filter<H> {
                     })
                 }
                 Measure::RequestSize => Amount::Record(facts.outcome.request_size(host)),
-                Measure::ResponseSize => Amount::Record(facts.outcome.response_size(host)),
+                Measure::ResponseSize => Amount::Record(facts.response_size(host)),
             };
             let mut ids = [ValueId { id: 0, folded: false }; crate::limits::MAX_LABELS];
             for (to, &place) in ids.iter_mut().zip(&metric.labels) {
@@ -524,6 +547,7 @@ impl<H: Host> Filter<H> {
         let gone = self.flushes.saturating_sub(GONE_FLUSHES);
         self.roots.retain(|_, root| root.last_flush >= gone);
         self.active.flush(&self.host, &mut self.registry);
+        self.decisions.flush(&self.host);
         self.exchange();
     }
 
@@ -544,21 +568,11 @@ impl<H: Host> Filter<H> {
     }
 }
 
-/// What became of a request.
-enum Decision {
-    Recorded,
-    SampledOut,
-    Excluded,
-}
-
-/// Whether a plan needs so much of what [`Host::ended`] gives that one call for all of it is
-/// cheaper than one for each: by measurement, it costs as much as three.
-fn ended_pays(plan: &Plan) -> bool {
-    // The code is needed always, to tell endpoints from what was ignored.
-    let read = |metric: &MetricPlan| {
-        matches!(metric.measure, Measure::Duration(_) | Measure::ResponseSize | Measure::Exceptions)
-    };
-    plan.metrics.iter().filter(|metric| read(metric)).count() >= 2
+/// Whether a plan needs more of the response's headers than the code, which is needed always, to
+/// tell endpoints from what was ignored: by measurement, all of them cost as much as two properties.
+fn headers_pay(plan: &Plan) -> bool {
+    let size = |metric: &MetricPlan| metric.measure == Measure::ResponseSize;
+    !plan.response_headers.is_empty() || plan.metrics.iter().any(size)
 }
 
 /// The sampling decision, and what is kept of a request that may be recorded.

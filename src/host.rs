@@ -103,19 +103,6 @@ pub enum LogLevel {
     Error = 4,
 }
 
-/// How a stream ended, as far as the host tells it in one call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// The response code.
-    pub code: u64,
-    /// Envoy's response flags.
-    pub flags: u64,
-    /// Bytes of the response body.
-    pub response_size: u64,
-    /// From the first byte of the request to the last one of the response, in nanoseconds.
-    pub duration_ns: u64,
-}
-
 /// What the core asks of its host. Calls are in the context of the current stream or root.
 pub trait Host {
     /// A monotonic clock, in nanoseconds.
@@ -138,16 +125,6 @@ pub trait Host {
     /// Shows all headers of a map, in their order, at the price of about one [`Host::header`].
     /// `each` must not call the host.
     fn headers(&self, map: HeaderMap, each: impl FnMut(&[u8], &[u8]));
-    /// Makes [`Host::ended`] possible for the streams of the root context that is being configured;
-    /// `None` where the host cannot do that.
-    fn prepare_ended(&self) -> Option<u32> {
-        None
-    }
-    /// How the stream ended, in one call instead of four; `None` where not everything is known, as
-    /// when no response was sent. `prepared` is what [`Host::prepare_ended`] gave.
-    fn ended(&self, _prepared: u32) -> Option<Ended> {
-        None
-    }
     /// Appends a property's bytes to `out`; false where there is none.
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool;
     /// Appends the values of all lines of a response header to `out`, joined by commas; false where

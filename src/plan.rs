@@ -30,8 +30,10 @@ pub struct Plan {
     pub rules: Rules,
     /// What the application reports, and how.
     pub events: EventsPlan,
-    /// The response header that names an exception.
-    pub exception_header: Option<String>,
+    /// The names of the response headers that some label, value or rule needs, lower case.
+    pub response_headers: Vec<String>,
+    /// The one that names an exception, by its place in `response_headers`.
+    pub exception_header: Option<usize>,
     /// The configured endpoints.
     pub endpoints: Endpoints,
     /// What happens to other paths.
@@ -161,8 +163,8 @@ pub enum SourcePlan {
     ResponseFlags,
     /// A request header, by its place in [`Plan::request_headers`].
     RequestHeader(usize),
-    /// A response header.
-    ResponseHeader(String),
+    /// A response header, by its place in [`Plan::response_headers`].
+    ResponseHeader(usize),
     /// A parameter of the query.
     QueryParam(String),
     /// A placeholder of the template.

@@ -8,9 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use crate::host::{
-    CREATE_ONLY, Ended, HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite,
-};
+use crate::host::{CREATE_ONLY, HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
 
 /// A metric as Envoy would keep it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +40,6 @@ pub struct Recorder {
     responses: RefCell<Vec<Response>>,
     continued: RefCell<Vec<u32>>,
     log: RefCell<Vec<(LogLevel, String)>>,
-    ended_at_once: Cell<bool>,
     reads: Cell<u64>,
 }
 
@@ -76,11 +73,6 @@ impl Recorder {
         self.filter_state.borrow_mut().clear();
         self.body.borrow_mut().clear();
         self.responses.borrow_mut().clear();
-    }
-
-    /// Whether streams tell everything of their end in one call, as Envoy's do. Not by default.
-    pub fn set_ended_at_once(&self, at_once: bool) {
-        self.ended_at_once.set(at_once);
     }
 
     /// Shows a request body.
@@ -226,25 +218,6 @@ impl Host for Recorder {
                 each(name.as_bytes(), value);
             }
         }
-    }
-
-    fn prepare_ended(&self) -> Option<u32> {
-        self.ended_at_once.get().then_some(0)
-    }
-
-    fn ended(&self, _prepared: u32) -> Option<Ended> {
-        self.reads.set(self.reads.get() + 1);
-        let properties = self.properties.borrow();
-        let number = |property: Property| {
-            let bytes = properties.get(&property)?.as_slice().try_into().ok()?;
-            Some(u64::from_le_bytes(bytes))
-        };
-        Some(Ended {
-            code: number(Property::ResponseCode)?,
-            flags: number(Property::ResponseFlags)?,
-            response_size: number(Property::ResponseSize)?,
-            duration_ns: number(Property::RequestDuration)?,
-        })
     }
 
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool {

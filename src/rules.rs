@@ -3,13 +3,11 @@
 //! Methods, endpoints and response codes are looked up once per request, each giving the set of
 //! rules that it leaves; only what stands in all three sets is looked at closer. So fifty rules
 //! cost about as much as one, and a request that matches none costs three look-ups and reads
-//! nothing from the host. A response header is read at most once for all conditions on it.
-
-use std::ops::Range;
+//! nothing from the host.
 
 use hashbrown::HashMap;
 
-use crate::host::{HeaderMap, Host, MetricKind};
+use crate::host::{Host, MetricKind};
 use crate::labels::OTHER;
 use crate::method;
 use crate::number::{MAX_INCREMENT, Number};
@@ -54,7 +52,7 @@ pub struct HeaderCondition {
 pub enum HeaderPlace {
     /// By its place in [`crate::plan::Plan::request_headers`].
     Request(usize),
-    /// By its place in [`Rules::response_headers`].
+    /// By its place in [`crate::plan::Plan::response_headers`].
     Response(usize),
 }
 
@@ -80,8 +78,6 @@ type Set = Box<[u64]>;
 #[derive(Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// The response headers that conditions name, lower case.
-    response_headers: Vec<String>,
     methods: Vec<(Box<[u8]>, Set)>,
     other_methods: Set,
     /// By place among the configured endpoints.
@@ -97,14 +93,9 @@ pub struct Rules {
 const CODES: u16 = 1000;
 
 impl Rules {
-    /// Indexes rules. `endpoints` are the configured ones; conditions name places in
-    /// `response_headers`.
+    /// Indexes rules. `endpoints` are the configured ones.
     #[must_use]
-    pub fn new(
-        rules: Vec<(Rule, Conditions)>,
-        endpoints: &[String],
-        response_headers: Vec<String>,
-    ) -> Self {
+    pub fn new(rules: Vec<(Rule, Conditions)>, endpoints: &[String]) -> Self {
         let (rules, conditions): (Vec<Rule>, Vec<Conditions>) = rules.into_iter().unzip();
         let words = rules.len().div_ceil(64);
         let set = |holds: &dyn Fn(&Conditions) -> bool| -> Set {
@@ -157,7 +148,6 @@ impl Rules {
             other_endpoints: set(&|c: &Conditions| c.endpoints.is_empty()),
             statuses,
             status_of,
-            response_headers,
             rules,
         }
     }
@@ -166,12 +156,6 @@ impl Rules {
     #[must_use]
     pub fn all(&self) -> &[Rule] {
         &self.rules
-    }
-
-    /// The response headers that conditions name.
-    #[must_use]
-    pub fn response_headers(&self) -> &[String] {
-        &self.response_headers
     }
 
     /// Puts the rules that method, endpoint and code leave into `out`, by their places. `place` is
@@ -283,22 +267,6 @@ pub struct Measured {
 #[derive(Default)]
 pub struct Scratch {
     matching: Vec<usize>,
-    bytes: Vec<u8>,
-    /// By place in [`Rules::response_headers`], once read.
-    read: Vec<Option<Option<Range<usize>>>>,
-}
-
-impl Scratch {
-    /// A response header, read from the host when first asked for.
-    fn response_header(&mut self, host: &impl Host, names: &[String], at: usize) -> Option<&[u8]> {
-        let Self { bytes, read, .. } = self;
-        let slot = read.get_mut(at)?;
-        let range = slot.get_or_insert_with(|| {
-            let start = bytes.len();
-            host.header(HeaderMap::Response, names.get(at)?, bytes).then_some(start..bytes.len())
-        });
-        bytes.get(range.clone()?)
-    }
 }
 
 /// Records a request under every rule that it matches.
@@ -316,11 +284,6 @@ pub fn record(
     let mut matching = std::mem::take(&mut scratch.matching);
     let (method, place) = (facts.kept.method(), measured.endpoint);
     rules.candidates(method, facts.endpoint, place, code, &mut matching);
-    if !matching.is_empty() {
-        scratch.bytes.clear();
-        scratch.read.clear();
-        scratch.read.resize(rules.response_headers.len(), None);
-    }
     for &index in &matching {
         let (Some(rule), Some(family)) = (rules.rules.get(index), families.get(index)) else {
             continue;
@@ -332,7 +295,7 @@ pub fn record(
             let found = match condition.header {
                 HeaderPlace::Request(at) => facts.kept.header(at),
                 HeaderPlace::Response(at) => {
-                    scratch.response_header(host, &rules.response_headers, at)
+                    facts.outcome.header(host, &facts.plan.response_headers, at)
                 }
             };
             match (found, &condition.value) {
@@ -383,9 +346,7 @@ fn amount(
             (Number::Real(facts.outcome.duration_ns(host) as f64 / 1e6), *scale)
         }
         ValuePlan::RequestSize(scale) => (Number::Whole(facts.outcome.request_size(host)), *scale),
-        ValuePlan::ResponseSize(scale) => {
-            (Number::Whole(facts.outcome.response_size(host)), *scale)
-        }
+        ValuePlan::ResponseSize(scale) => (Number::Whole(facts.response_size(host)), *scale),
         ValuePlan::Text(source, scale) => {
             let Some(text) = facts.source_text(host, source, buffers) else { return Ok(None) };
             (Number::parse(text).ok_or("is not a number")?, *scale)
@@ -454,7 +415,7 @@ mod tests {
         ) {
             let configured = ["/a".to_owned(), "/b/{id}".to_owned()];
             let rules = conditions.iter().map(|c| (rule(), c.clone())).collect();
-            let rules = Rules::new(rules, &configured, Vec::new());
+            let rules = Rules::new(rules, &configured);
             let place = configured.iter().position(|e| e == endpoint);
             let mut found = vec![77];
             rules.candidates(method.as_bytes(), endpoint.as_bytes(), place, code, &mut found);

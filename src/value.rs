@@ -6,7 +6,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use crate::endpoint::CanonicalPath;
-use crate::host::{HeaderMap, Host, Property};
+use crate::host::{Host, Property};
 use crate::labels::{self, OTHER};
 use crate::plan::{Choice, LabelPlan, Plan, SourcePlan};
 use crate::request::{Kept, Outcome};
@@ -159,7 +159,6 @@ impl Facts<'_> {
     fn find(&mut self, host: &impl Host, source: &SourcePlan, buffers: &mut Buffers) -> Found {
         let Buffers { raw, text } = buffers;
         raw.clear();
-        let foreign = Found::Raw { foreign: true };
         let own = Found::Raw { foreign: false };
         let read = |present: bool, found: Found| if present { found } else { Found::Absent };
         let copy = |bytes: Option<&[u8]>, raw: &mut Vec<u8>| {
@@ -210,8 +209,8 @@ impl Facts<'_> {
                 own
             }
             SourcePlan::RequestHeader(index) => copy(self.kept.header(*index), raw),
-            SourcePlan::ResponseHeader(name) => {
-                read(host.header(HeaderMap::Response, name, raw), foreign)
+            SourcePlan::ResponseHeader(index) => {
+                copy(self.outcome.header(host, &self.plan.response_headers, *index), raw)
             }
             SourcePlan::QueryParam(name) => {
                 let mut buffer = [0; MAX_PARAM];
@@ -228,6 +227,11 @@ impl Facts<'_> {
         }
     }
 
+    /// Bytes of the response body.
+    pub fn response_size(&mut self, host: &impl Host) -> u64 {
+        self.outcome.response_size(host, self.kept.method())
+    }
+
     fn grpc_status(&mut self, host: &impl Host) -> Option<u64> {
         self.kept.is_grpc().then(|| self.outcome.grpc_status(host)).flatten()
     }
@@ -241,11 +245,13 @@ impl Facts<'_> {
     /// What went wrong: the upstream's own word, else Envoy's reason, else the gRPC status, else
     /// the code of a 5xx answer.
     fn exception(&mut self, host: &impl Host, raw: &mut Vec<u8>) -> Found {
-        if let Some(header) = &self.plan.exception_header {
+        if let Some(index) = self.plan.exception_header
+            && let Some(word) = self.outcome.header(host, &self.plan.response_headers, index)
+            && !word.is_empty()
+        {
             raw.clear();
-            if host.header(HeaderMap::Response, header, raw) && !raw.is_empty() {
-                return Found::Raw { foreign: true };
-            }
+            raw.extend_from_slice(word);
+            return Found::Raw { foreign: true };
         }
         if let Some(reason) = flags::reason(self.outcome.flags(host)) {
             return Found::Word(reason);

@@ -36,8 +36,38 @@ fn a_request_is_counted_once_under_its_labels() {
     assert_eq!((duration.count, duration.value), (2, 10_000));
     assert_eq!(worker.sum("http_response_size_bytes"), 300);
     assert_eq!(worker.names("http_exceptions_total"), [""; 0]);
+    worker.tick();
     assert_eq!(worker.counter("route_metrics_requests_total.decision=.=recorded;.;"), 3);
     assert_eq!(worker.filter.open_streams(), 0);
+}
+
+#[test]
+fn an_announced_size_counts_where_there_is_such_a_body() {
+    let announced = |length: &'static str| Request {
+        answer: vec![("content-length", length)],
+        ..get("/users/1")
+    };
+    // The host of these tests says that it has sent 100 bytes.
+    for (request, expected) in [
+        (announced("7"), 7),
+        (announced("0"), 0),
+        (get("/users/1"), 100),
+        (Request { method: "HEAD", ..announced("7") }, 100),
+        (Request { code: Some(304), ..announced("7") }, 100),
+        (Request { code: Some(204), ..announced("7") }, 100),
+        (Request { code: Some(101), ..announced("7") }, 100),
+        // The client went away, or the upstream did, before the end of the body.
+        (Request { flags: 1 << 14, ..announced("7") }, 100),
+        (announced("7, 7"), 100),
+        (announced("-7"), 100),
+        (announced(""), 100),
+        (announced("7777777777777777777777"), 100),
+    ] {
+        let mut worker = Worker::new(TEMPLATES);
+        worker.send(&request);
+        let (flags, sizes) = (request.flags, &request.answer);
+        assert_eq!(worker.sum("http_response_size_bytes"), expected, "{sizes:?} {flags}");
+    }
 }
 
 #[test]
@@ -45,6 +75,7 @@ fn what_is_excluded_is_only_counted_as_such() {
     let mut worker = Worker::new(TEMPLATES);
     worker.send(&get("/healthz"));
     assert_eq!(worker.sum("http_requests_total"), 0);
+    worker.tick();
     assert_eq!(worker.counter("route_metrics_requests_total.decision=.=excluded;.;"), 1);
 }
 
@@ -246,6 +277,8 @@ fn a_sample_is_read_only_where_it_counts() {
     let mut worker = Worker::new(r#"{"sampling": {"rate": 0}}"#);
     worker.send(&get("/x"));
     assert_eq!(worker.filter.host().reads(), 0);
+    // The host forgets the configuration, and there will be no other flush.
+    worker.filter.forget(ROOT);
     assert_eq!(worker.counter("route_metrics_requests_total.decision=.=sampled_out;.;"), 1);
     assert_eq!(worker.sum("http_requests_total"), 0);
 }
@@ -266,6 +299,7 @@ fn decisions_add_up_and_always_rules_are_exact() {
     for _ in 0..rounds {
         requests.iter().for_each(|request| worker.send(request));
     }
+    worker.tick();
     let counter = |endpoint: &str, status: &str| {
         worker.counter(&format!(
             "http_requests_total.method=.=GET;.;endpoint=.={endpoint};.;status=.={status};.;"

@@ -38,6 +38,7 @@ fn run(rate: f64, seed: u64) -> Worker {
         let request = Request { code: Some(code), ..get(&endpoint.replace("{id}", "7")) };
         (0..REQUESTS * percent / 100).for_each(|_| worker.send(&request));
     }
+    worker.tick();
     worker
 }
 

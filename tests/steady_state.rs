@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use route_metrics::filter::Filter;
-use route_metrics::host::{Ended, HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
+use route_metrics::host::{HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
 
 struct Counting;
 
@@ -79,16 +79,11 @@ impl Host for Fixed {
             each(b":path", path.as_bytes());
             each(b":method", b"GET");
             each(b"x-tenant", b"acme");
+        } else {
+            let failed = self.request.get().is_multiple_of(7);
+            each(b":status", if failed { b"503" } else { b"200" });
+            each(b"content-length", b"512");
         }
-    }
-
-    fn prepare_ended(&self) -> Option<u32> {
-        Some(0)
-    }
-
-    fn ended(&self, _: u32) -> Option<Ended> {
-        let code = if self.request.get().is_multiple_of(7) { 503 } else { 200 };
-        Some(Ended { code, flags: 0, response_size: 512, duration_ns: 1_500_000 })
     }
 
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool {

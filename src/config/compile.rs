@@ -38,6 +38,7 @@ pub fn compile(config: &Config, capacity: Capacity) -> Result<Plan, Mistakes> {
         mistakes: Mistakes::default(),
         labels: Vec::new(),
         request_headers: Vec::new(),
+        response_headers: Vec::new(),
         needed_for: Vec::new(),
         metrics: Vec::new(),
     };
@@ -51,6 +52,7 @@ pub(super) struct Compiler<'a> {
     pub(super) mistakes: Mistakes,
     labels: Vec<LabelPlan>,
     pub(super) request_headers: Vec<RequestHeader>,
+    pub(super) response_headers: Vec<String>,
     /// The methods for which request headers are needed now; empty: all.
     pub(super) needed_for: Vec<String>,
     metrics: Vec<MetricPlan>,
@@ -78,7 +80,10 @@ impl Compiler<'_> {
         let (rules, events) = self.custom(&endpoints);
         self.suffixes();
         let exceptions = &config.metrics.exceptions_total;
-        let exception_header = self.header("metrics.exceptions_total.header", &exceptions.header);
+        let exception_header = self
+            .header("metrics.exceptions_total.header", &exceptions.header)
+            .filter(|_| exceptions.enabled)
+            .map(|header| self.response_header(header));
         Plan {
             enabled: config.enabled,
             active: config
@@ -91,7 +96,8 @@ impl Compiler<'_> {
             request_headers: std::mem::take(&mut self.request_headers),
             rules,
             events,
-            exception_header: exception_header.filter(|_| exceptions.enabled),
+            exception_header,
+            response_headers: std::mem::take(&mut self.response_headers),
             endpoints,
             inference: config.endpoint.inference,
             ignore_statuses,
@@ -248,9 +254,11 @@ impl Compiler<'_> {
     /// Checks something that is not in use: it makes mistakes, but no labels or header reads.
     fn without_effect<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> T {
         let (labels, headers) = (self.labels.len(), self.request_headers.clone());
+        let of_responses = self.response_headers.len();
         let result = check(self);
         self.labels.truncate(labels);
         self.request_headers = headers;
+        self.response_headers.truncate(of_responses);
         result
     }
 
@@ -549,7 +557,8 @@ impl Compiler<'_> {
                 SourcePlan::RequestHeader(self.request_header(&header))
             }
             Source::ResponseHeader => {
-                SourcePlan::ResponseHeader(self.header(&format!("{path}.name"), key)?)
+                let header = self.header(&format!("{path}.name"), key)?;
+                SourcePlan::ResponseHeader(self.response_header(header))
             }
             Source::QueryParam => SourcePlan::QueryParam(key.to_owned()),
             Source::PathParam => {
@@ -584,6 +593,15 @@ impl Compiler<'_> {
             let methods = needed_for.clone();
             self.request_headers.push(RequestHeader { name: header.to_owned(), methods });
             self.request_headers.len() - 1
+        })
+    }
+
+    /// The place of a response header.
+    pub(super) fn response_header(&mut self, header: String) -> usize {
+        let known = self.response_headers.iter().position(|known| *known == header);
+        known.unwrap_or_else(|| {
+            self.response_headers.push(header);
+            self.response_headers.len() - 1
         })
     }
 

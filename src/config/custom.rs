@@ -63,14 +63,14 @@ impl Compiler<'_> {
         self.custom_names();
         let recorded = self.config.enabled && !self.config.custom_metrics_off;
         let mut rules = Vec::new();
-        let mut response_headers = Vec::new();
         let mut metrics = Vec::new();
         let (headers, methods) = (self.request_headers.clone(), self.needed_for.clone());
+        let of_responses = self.response_headers.len();
         for (index, metric) in self.config.custom_metrics.iter().enumerate() {
             let path = format!("custom_metrics[{index}]");
             match metric.source {
                 MetricSource::Match => {
-                    rules.extend(self.rule(&path, metric, endpoints, &mut response_headers));
+                    rules.extend(self.rule(&path, metric, endpoints));
                 }
                 MetricSource::Event => metrics.extend(self.event_metric(&path, metric)),
             }
@@ -79,6 +79,7 @@ impl Compiler<'_> {
         if !recorded {
             rules.clear();
             self.request_headers = headers;
+            self.response_headers.truncate(of_responses);
         }
         let response_header = self.events_header();
         let path = self.events_path();
@@ -92,7 +93,7 @@ impl Compiler<'_> {
                  \"source\": \"event\", or drop this",
             );
         }
-        let rules = Rules::new(rules, endpoints.labels(), response_headers);
+        let rules = Rules::new(rules, endpoints.labels());
         let recorded = recorded && self.config.sampling.rate > 0.0;
         (rules, EventsPlan { response_header, path, metrics, recorded })
     }
@@ -145,7 +146,6 @@ impl Compiler<'_> {
         path: &str,
         metric: &CustomMetric,
         endpoints: &Endpoints,
-        response_headers: &mut Vec<String>,
     ) -> Option<(Rule, Conditions)> {
         let none = Match::default();
         let conditions = metric.r#match.as_ref().unwrap_or(&none);
@@ -159,7 +159,7 @@ impl Compiler<'_> {
             true => Vec::new(),
             false => methods.clone(),
         };
-        let headers = self.header_conditions(&at, conditions, response_headers);
+        let headers = self.header_conditions(&at, conditions);
         let value = self.rule_value(path, metric);
         let labels = metric.labels.iter().flatten();
         let labels: Vec<Option<LabelPlan>> = labels
@@ -221,12 +221,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn header_conditions(
-        &mut self,
-        at: &str,
-        conditions: &Match,
-        response_headers: &mut Vec<String>,
-    ) -> Vec<HeaderCondition> {
+    fn header_conditions(&mut self, at: &str, conditions: &Match) -> Vec<HeaderCondition> {
         let mut found = Vec::new();
         let request = conditions.request_headers.iter().map(|pair| (true, pair));
         let response = conditions.response_headers.iter().map(|pair| (false, pair));
@@ -253,11 +248,7 @@ impl Compiler<'_> {
             let header = if of_request {
                 HeaderPlace::Request(self.request_header(&header))
             } else {
-                let known = response_headers.iter().position(|known| *known == header);
-                HeaderPlace::Response(known.unwrap_or_else(|| {
-                    response_headers.push(header);
-                    response_headers.len() - 1
-                }))
+                HeaderPlace::Response(self.response_header(header))
             };
             let value = Some(value.clone()).filter(|value| value != "*");
             found.push(HeaderCondition { header, value });

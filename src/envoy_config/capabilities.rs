@@ -4,13 +4,12 @@
 //! The list is held to the built module by `tests/e2e/tests/fire/privileges.rs`.
 
 /// Imports and callbacks of the module, in the order of the alphabet.
-pub const CAPABILITIES: [&str; 32] = [
+pub const CAPABILITIES: [&str; 31] = [
     "clock_time_get",
     "environ_get",
     "environ_sizes_get",
     "fd_write",
     "proc_exit",
-    "proxy_call_foreign_function",
     "proxy_continue_stream",
     "proxy_define_metric",
     "proxy_get_buffer_bytes",

@@ -212,6 +212,11 @@ impl Replay {
         self.timed.quantile(0.5).unwrap_or(0.0)
     }
 
+    /// Nothing follows for now: the filter tells what it would tell with the next flush.
+    pub(super) fn finish(&mut self) {
+        self.filter.forget(ROOT);
+    }
+
     /// What follows is of this input.
     pub fn start_input(&mut self, name: &str) {
         self.inputs.push(InputCounts { name: name.to_owned(), ..InputCounts::default() });

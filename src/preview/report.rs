@@ -252,7 +252,8 @@ pub struct Timing {
 impl Report {
     /// The report of a replay that took `elapsed`.
     #[must_use]
-    pub fn new(replay: &Replay, elapsed: Duration) -> Self {
+    pub fn new(replay: &mut Replay, elapsed: Duration) -> Self {
+        replay.finish();
         let stats = replay.host().stats();
         let own = |name: &str, label: &str, value: &str| -> u64 {
             let found = stats.iter().find(|stat| {

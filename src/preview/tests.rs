@@ -8,7 +8,7 @@ fn replay(configuration: &str, lines: impl IntoIterator<Item = String>) -> Repor
     for line in lines {
         replay.line(line.as_bytes());
     }
-    Report::new(&replay, Duration::from_secs(1))
+    Report::new(&mut replay, Duration::from_secs(1))
 }
 
 fn line(path: &str, status: u16) -> String {
@@ -126,7 +126,7 @@ fn broken_lines_are_counted_and_shown() {
     replay.too_long();
     replay.start_input("b.log");
     (0..9).for_each(|_| replay.line(b"{"));
-    let report = Report::new(&replay, Duration::ZERO);
+    let report = Report::new(&mut replay, Duration::ZERO);
     let [a, b] = report.inputs.as_slice() else { panic!("{report:?}") };
     assert_eq!((a.lines, a.broken_lines, b.broken_lines), (4, 2, 9));
     assert_eq!(
@@ -203,7 +203,7 @@ fn the_page_is_whole_and_nothing_in_it_is_the_logs() {
     replay.start_input("<script>.log");
     lines.iter().for_each(|line| replay.line(line.as_bytes()));
     let mut page = Vec::new();
-    html::write(&Report::new(&replay, Duration::from_secs(1)), &mut page).unwrap();
+    html::write(&Report::new(&mut replay, Duration::from_secs(1)), &mut page).unwrap();
     let page = String::from_utf8(page).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");

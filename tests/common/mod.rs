@@ -82,6 +82,7 @@ impl Worker {
         let host = self.filter.host();
         if let Some(code) = request.code {
             host.set_number(Property::ResponseCode, code);
+            host.set_header(HeaderMap::Response, ":status", code.to_string().as_bytes());
         }
         host.set_number(Property::ResponseFlags, request.flags);
         host.set_number(Property::ResponseSize, 100);

@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     for log in &arguments.logs {
         read(&mut replay, log)?;
     }
-    let report = Report::new(&replay, start.elapsed());
+    let report = Report::new(&mut replay, start.elapsed());
     if report.requests == 0 {
         let lines: u64 = report.inputs.iter().map(|input| input.lines).sum();
         let mut message = format!("no request in {lines} lines");

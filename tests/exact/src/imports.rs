@@ -10,7 +10,6 @@ const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
 const INVALID_MEMORY_ACCESS: u32 = 6;
 const CAS_MISMATCH: u32 = 8;
-const INTERNAL_FAILURE: u32 = 10;
 const UNIMPLEMENTED: u32 = 12;
 
 /// A status, or the one of an access outside the module's memory.
@@ -80,26 +79,6 @@ fn pairs(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
         out.push(0);
     }
     out
-}
-
-/// Envoy's expressions, as far as they are lists of integer properties.
-fn foreign(world: &mut World, name: &[u8], argument: &[u8]) -> Result<Vec<u8>, u32> {
-    match name {
-        b"expr_create" if world.expressions_known => {
-            let text = String::from_utf8_lossy(argument);
-            let list = text.trim_matches(['[', ']']).split(", ");
-            world.expressions.push(list.map(|name| name.replace('.', "\0").into_bytes()).collect());
-            Ok((u32::try_from(world.expressions.len()).unwrap_or(0) - 1).to_le_bytes().to_vec())
-        }
-        b"expr_evaluate" if world.expressions_known => {
-            let token = argument.try_into().map(u32::from_le_bytes).map_err(|_| BAD_ARGUMENT)?;
-            let list = world.expressions.get(token as usize).ok_or(NOT_FOUND)?;
-            let value = |path: &Vec<u8>| Some((world.properties.get(path)?.clone(), Vec::new()));
-            let values: Option<Vec<_>> = list.iter().map(value).collect();
-            Ok(pairs(&values.ok_or(INTERNAL_FAILURE)?))
-        }
-        _ => Err(NOT_FOUND),
-    }
 }
 
 /// Defines a function of the module `env`: it is counted, and answers with the status that the
@@ -206,22 +185,6 @@ fn reads(linker: &mut Linker<World>) -> Result<(), Error> {
         };
         call.give(&pairs, data, size)
     });
-    env!(
-        linker,
-        "proxy_call_foreign_function",
-        |call,
-         name: u32,
-         name_size: u32,
-         argument: u32,
-         argument_size: u32,
-         data: u32,
-         size: u32| {
-            let (name, argument) =
-                (call.bytes(name, name_size)?, call.bytes(argument, argument_size)?);
-            let result = foreign(call.0.data_mut(), &name, &argument)?;
-            call.give(&result, data, size)
-        }
-    );
     env!(linker, "proxy_get_property", |call, path: u32, path_size: u32, data: u32, size: u32| {
         let path = call.bytes(path, path_size)?;
         let value = call.0.data().properties.get(&path).cloned().ok_or(NOT_FOUND)?;

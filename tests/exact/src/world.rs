@@ -38,10 +38,6 @@ pub struct World {
     pub calls: BTreeMap<&'static str, u64>,
     /// Calls to the module's allocator.
     pub allocations: u64,
-    /// Whether the host knows expressions, as Envoy does.
-    pub expressions_known: bool,
-    /// Expressions by token: the paths of the properties that they list.
-    pub expressions: Vec<Vec<Vec<u8>>>,
     /// The state of the host's random numbers.
     pub random: u64,
 }
@@ -49,7 +45,7 @@ pub struct World {
 impl World {
     /// A GET of this path that is answered with 200 and 3 bytes.
     pub fn get(path: &str) -> Self {
-        let mut world = Self { expressions_known: true, ..Self::default() };
+        let mut world = Self::default();
         world.set_path(path);
         let mut number = |name: &[u8], value: u64| {
             world.properties.insert(name.to_vec(), value.to_le_bytes().to_vec());

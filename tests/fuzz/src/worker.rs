@@ -80,7 +80,7 @@ impl Worker {
         stats::own(self.host(), MetricKind::Counter, "route_metrics_events_total", label)
     }
 
-    /// How many requests had this decision.
+    /// How many requests had this decision, by the last flush.
     pub fn decisions(&self, decision: &str) -> u64 {
         let label = Some(("decision", decision));
         stats::own(self.host(), MetricKind::Counter, "route_metrics_requests_total", label)

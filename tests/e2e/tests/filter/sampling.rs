@@ -131,7 +131,10 @@ fn samples_tell_of_all_the_traffic() {
             );
         }
     }
-    // Each of the five has decided on each request.
-    assert_eq!(scrape.sum("route_metrics_requests_total"), 5.0 * REQUESTS as f64);
+    // Each of the five has decided on each request, and says so with its flush.
+    envoy.eventually("all decisions", |scrape| match scrape.sum("route_metrics_requests_total") {
+        sum if sum == 5.0 * REQUESTS as f64 => Ok(()),
+        sum => Err(format!("{sum} decisions")),
+    });
     assert_eq!(envoy.vm_reloads(), 0);
 }

@@ -150,3 +150,43 @@ fn clients_that_vanish_amid_a_response() {
         if (2_000_000.0..90_000_000.0).contains(&sum) { Ok(()) } else { Err(format!("{sum}")) }
     });
 }
+
+/// Over HTTP/2 the connection stays, and only the stream is reset.
+#[test]
+fn streams_that_are_reset_amid_a_response() {
+    for binary in Binary::tested() {
+        let upstream = tcp::Server::start(|session| {
+            session.head()?;
+            session.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")?;
+            session.send_many(100_000_000)
+        });
+        let envoy = Setup::new(upstream.address())
+            .binary(&binary)
+            .filter(json!({"endpoint": {"templates": ["/files/{name}"], "inference": "off"}}))
+            .access_log("%RESPONSE_CODE% %RESPONSE_FLAGS%")
+            .start();
+        http2::with_connection(envoy.address(), |client| async move {
+            for _ in 0..2 {
+                let mut ready = client.clone().ready().await.unwrap();
+                let head = http2::head(&Request::get("/files/big")).unwrap();
+                let (answer, _) = ready.send_request(head, true).unwrap();
+                let mut body = answer.await.unwrap().into_body();
+                let mut received = 0;
+                while received < 1_000_000 {
+                    let chunk = body.data().await.unwrap().unwrap();
+                    received += chunk.len();
+                    body.flow_control().release_capacity(chunk.len()).unwrap();
+                }
+            }
+            // The last one is reset only once the connection has been served.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        })
+        .unwrap();
+        let gone = ("GET", "/files/{name}", "200", Some("DownstreamRemoteReset"));
+        expect_counted(&envoy, &[gone, gone]);
+        envoy.eventually("the size", |scrape| {
+            let sum = scrape.sum("http_response_size_bytes_sum");
+            if (2_000_000.0..90_000_000.0).contains(&sum) { Ok(()) } else { Err(format!("{sum}")) }
+        });
+    }
+}

@@ -109,6 +109,7 @@ fn body_with(input: &[u8], plan: &Plan) {
         assert!(response.body.len() <= most, "the answer has {} bytes", response.body.len());
     }
     worker.filter.end(stream);
+    worker.tick();
     assert_eq!(worker.decisions("excluded"), 1);
     assert_eq!(stats::sum(worker.host(), "http_requests_total"), 0);
     stats::check(worker.host(), plan);

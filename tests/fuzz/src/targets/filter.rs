@@ -142,8 +142,10 @@ impl Envoy {
                     assert!(!filter.configure(ROOT, b"{\"no\": 1}", |_| None));
                 }
             }
-            // The VM dies, with all of its streams, and a new one takes its place.
+            // The VM dies, with all of its streams, and a new one takes its place. What it had not
+            // told would be lost, so for the sums at the end it tells first.
             13 if choice & 0x70 == 0 => {
+                self.workers[place].tick();
                 self.created -= self.open[place].len() as u64;
                 self.open[place].clear();
                 self.workers[place] = self.worker();
@@ -211,6 +213,12 @@ impl Envoy {
         host.set_number(Property::ResponseCode, *source.choose(&codes)?);
         host.set_number(Property::ResponseFlags, source.arbitrary()?);
         host.set_number(Property::ResponseSize, source.arbitrary()?);
+        if source.arbitrary()? {
+            let statuses: [&[u8]; 5] = [b"200", b"503", b"", b"99999", b"2 0"];
+            host.set_header(HeaderMap::Response, ":status", source.choose(&statuses)?);
+            let length = source.bytes(source.len().min(3))?;
+            host.set_header(HeaderMap::Response, "content-length", length);
+        }
         let short: [u8; 3] = source.arbitrary()?;
         host.set_property(Property::RequestSize, &short);
         host.set_property(Property::RouteName, &short);

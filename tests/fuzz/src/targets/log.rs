@@ -51,7 +51,7 @@ pub fn lines(input: &[u8]) {
     }
     assert!(expected.all(<[u8]>::is_empty), "a line was lost");
     assert_eq!(replay.requests(), good, "requests");
-    let report = Report::new(&replay, Duration::from_secs(1));
+    let report = Report::new(&mut replay, Duration::from_secs(1));
     assert_eq!(report.requests, good);
     assert_eq!(report.inputs.iter().map(|input| input.broken_lines).sum::<u64>(), broken);
     let rows: u64 = report.endpoints.iter().map(|row| row.requests).sum();

@@ -53,6 +53,7 @@ fn filtered(input: &[u8], plan: &Plan) {
         worker.request(line, &query, &[], *code);
         sent += 2;
     }
+    worker.tick();
     let counted = stats::sum(worker.host(), "http_requests_total");
     assert_eq!(counted + worker.decisions("excluded"), sent, "requests");
     stats::check(worker.host(), plan);
