@@ -51,7 +51,7 @@ fi
 
 dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${ADDRESS:-127.0.0.1}" \
     --port "$ENVOY_PORT" --admin-port "$ADMIN_PORT" --metrics-port "$METRICS_PORT" \
-    --events-port "${EVENTS_PORT:=9903}" \
+    --events-port "${EVENTS_PORT:=9903}" --envoy-version "$("$ENVOY" --version)" \
     --module "$PWD/dist/route_metrics.wasm" > "$state/envoy.yaml"
 # There is a listener for events where the plugin takes posts.
 events=()

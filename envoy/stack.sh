@@ -182,14 +182,14 @@ composed() { [ -f "$state/compose" ]; }
 # ---- what they read
 
 prepare() {
-    local upstream=$1 module=$2 tracing=()
+    local upstream=$1 module=$2 version=$3 tracing=()
     mkdir -p "$state/prometheus" "$state/prometheus-data" "$state/dashboards" "$state/logs"
     if [ "$TRACING_ENABLED" = true ] && [ "$OBSERVABILITY_ENABLED" = true ]; then
         tracing=(--tracing "$OTLP_ENDPOINT" --tracing-sample-rate "$TRACING_SAMPLE_RATE")
     fi
     dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${OBSERVABILITY_ADDRESS/localhost/127.0.0.1}" \
         --port "$ENVOY_PORT" --metrics-port "$METRICS_PORT" --admin-port "$ADMIN_PORT" --events-port "$EVENTS_PORT" \
-        --module "$module" "${tracing[@]}" > "$state/envoy.yaml"
+        --module "$module" --envoy-version "$version" "${tracing[@]}" > "$state/envoy.yaml"
     dist/route-metrics rules "$PLUGIN" --grafana "http://localhost:$GRAFANA_PORT" > "$state/prometheus/rules.yaml"
     dist/route-metrics dashboard "$PLUGIN" > "$state/dashboards/requests.json"
     sed -e "s/^\(  scrape_interval:\|  evaluation_interval:\) .*/\1 $SCRAPE_INTERVAL/" \
@@ -233,7 +233,7 @@ start_demo() {
 }
 
 start_compose() {
-    prepare "$1" /dist/route_metrics.wasm
+    prepare "$1" /dist/route_metrics.wasm "$(sed -n 's/.*envoyproxy\/envoy:v//p' envoy/compose.yaml)"
     local profile=()
     [ "$OBSERVABILITY_ENABLED" = true ] && profile=(--profile observability)
     compose "${profile[@]}" up --detach --wait
@@ -241,18 +241,19 @@ start_compose() {
 }
 
 start_local() {
-    local program
+    local program version
     if running envoy >/dev/null; then
         say "Envoy runs already"
     else
         program=${ENVOY:-${DEFAULT_ENVOY:-envoy}}
         has "$program" || fail "no Envoy: $program; set ENVOY=/path/to/envoy"
+        version=$("$program" --version 2>/dev/null) || fail "$program --version does not work"
         # Its tracer can name spans since 1.37.
-        if [ "$TRACING_ENABLED" = true ] && "$program" --version 2>/dev/null | grep -q '/1\.\(3[0-6]\|[12][0-9]\)\.'; then
+        if [ "$TRACING_ENABLED" = true ] && echo "$version" | grep -q '/1\.\(3[0-6]\|[12][0-9]\)\.'; then
             fail "TRACING_ENABLED needs Envoy 1.37 or newer; $program is older"
         fi
         free ENVOY_PORT; free ADMIN_PORT; free METRICS_PORT
-        prepare "$1" "$PWD/dist/route_metrics.wasm"
+        prepare "$1" "$PWD/dist/route_metrics.wasm" "$version"
         ! takes_events || free EVENTS_PORT
         launch envoy "$program" --config-path "$state/envoy.yaml" --concurrency "${CONCURRENCY:-2}" \
             --disable-hot-restart --log-level warning

@@ -214,23 +214,39 @@ fn messages_are_those_that_are_printed() {
     assert_eq!(blocks("text"), [mistakes.to_string()]);
 }
 
-/// Each line of the tables names a test, and it is there.
-#[test]
-fn tests_of_the_behaviour_exist() {
-    let page = read("docs/behaviour.md");
-    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |"));
-    let mut seen = 0;
-    for row in rows {
-        let last = row.trim_end_matches('|').rsplit('|').next().unwrap();
-        let tests: Vec<&str> = last.split('`').filter(|word| word.contains("::")).collect();
-        assert!(!tests.is_empty(), "no test: {row}");
-        for test in tests {
-            let parts: Vec<&str> = test.split("::").collect();
-            let [suite, module, function] = parts[..] else { panic!("{test}") };
-            let source = read(&format!("tests/e2e/tests/{suite}/{module}.rs"));
-            assert!(source.contains(&format!("\nfn {function}()")), "{test}");
-            seen += 1;
+/// The last cells of the rows of those tables of a page whose last column is `test`.
+fn test_cells(page: &str) -> Vec<String> {
+    let cell = |row: &str| row.trim_end_matches('|').rsplit('|').next().unwrap().trim().to_owned();
+    let mut cells = Vec::new();
+    let mut of_tests = false;
+    for line in read(page).lines() {
+        if !line.starts_with('|') {
+            of_tests = false;
+        } else if cell(line) == "test" {
+            of_tests = true;
+        } else if of_tests && !line.starts_with("|--") {
+            cells.push(cell(line));
         }
     }
-    assert!(seen >= 30, "{seen}");
+    cells
+}
+
+/// Each line of the tables of protocols and faults names a test, and it is there.
+#[test]
+fn tests_of_the_behaviour_exist() {
+    for page in ["README.md", "docs/behaviour.md"] {
+        let cells = test_cells(page);
+        assert!(cells.len() >= 30, "{page}: {}", cells.len());
+        for cell in cells {
+            let tests: Vec<&str> = cell.split('`').filter(|word| word.contains("::")).collect();
+            assert!(!tests.is_empty(), "{page}: no test: {cell}");
+            for test in tests {
+                let parts: Vec<&str> = test.split("::").collect();
+                let [suite, module, function] = parts[..] else { panic!("{page}: {test}") };
+                let source = read(&format!("tests/e2e/tests/{suite}/{module}.rs"));
+                let attribute = format!("#[test]\nfn {function}()");
+                assert!(source.contains(&attribute), "{page}: {test}");
+            }
+        }
+    }
 }

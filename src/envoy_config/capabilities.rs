@@ -3,13 +3,15 @@
 //!
 //! The list is held to the built module by `tests/e2e/tests/fire/privileges.rs`.
 
-/// Imports and callbacks of the module, in the order of the alphabet.
-pub const CAPABILITIES: [&str; 31] = [
+use std::str::FromStr;
+
+/// Imports and callbacks of the module, in the order of the alphabet, but for `proc_exit`: it is only
+/// called where the VM is lost in any case.
+pub const CAPABILITIES: [&str; 30] = [
     "clock_time_get",
     "environ_get",
     "environ_sizes_get",
     "fd_write",
-    "proc_exit",
     "proxy_continue_stream",
     "proxy_define_metric",
     "proxy_get_buffer_bytes",
@@ -37,3 +39,68 @@ pub const CAPABILITIES: [&str; 31] = [
     "proxy_set_tick_period_milliseconds",
     "random_get",
 ];
+
+/// A version of Envoy, as far as configurations differ: major and minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvoyVersion(u16, u16);
+
+impl EnvoyVersion {
+    /// The first one that has `capability_restriction_config` in `VmConfig`. It warns of the one in
+    /// `PluginConfig`, which is the only one that older versions know; those refuse the new one.
+    const RESTRICTS_VMS: Self = Self(1, 40);
+
+    /// Whether the list belongs into `vm_config`, and not beside it.
+    pub fn restricts_vms(self) -> bool {
+        self >= Self::RESTRICTS_VMS
+    }
+}
+
+impl FromStr for EnvoyVersion {
+    type Err = String;
+
+    /// Reads `1.40`, `1.40.0`, or what `envoy --version` prints.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = match text.split_once("version: ") {
+            Some((_, build)) => build.split('/').nth(1).unwrap_or_default(),
+            None => text,
+        };
+        let mut parts = number.trim().split('.').map(str::parse);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => Ok(Self(major, minor)),
+            _ => Err(format!("{text:?} is not a version of Envoy, such as 1.40")),
+        }
+    }
+}
+
+/// The list in YAML, below these lines of comment.
+pub(super) fn restriction(comment: &str) -> String {
+    let names = CAPABILITIES.map(|name| format!("    {name}: {{}}\n")).concat();
+    format!("{comment}capability_restriction_config:\n  allowed_capabilities:\n{names}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_numbers_and_from_what_envoy_prints() {
+        let printed =
+            |number| format!("\nenvoy  version: 3909deb1/{number}/Clean/RELEASE/BoringSSL\n");
+        for (text, restricts_vms) in [
+            ("1.36", false),
+            ("1.39.3", false),
+            ("1.40", true),
+            ("1.40.0", true),
+            ("1.100.1-dev", true),
+            ("2.0", true),
+            (&printed("1.37.0"), false),
+            (&printed("1.41.0-dev"), true),
+        ] {
+            let version: EnvoyVersion = text.parse().unwrap();
+            assert_eq!(version.restricts_vms(), restricts_vms, "{text}");
+        }
+        for text in ["", "1", "newest", "v1.40", "1.x", "version: ", "version: 3909deb1"] {
+            assert!(text.parse::<EnvoyVersion>().is_err(), "{text}");
+        }
+    }
+}

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use super::capabilities::restriction;
 use super::metrics::quoted;
 use super::posts;
-use super::{CAPABILITIES, MetricsAccess, StatsConfig, Tracing};
+use super::{EnvoyVersion, MetricsAccess, StatsConfig, Tracing};
 use crate::config::VARIABLES;
 use crate::filter::HASH_KEY;
 
@@ -64,6 +65,8 @@ pub struct Complete<'a> {
     pub metrics_access: &'a MetricsAccess,
     /// Tracing, off where absent.
     pub tracing: Option<&'a Tracing>,
+    /// The Envoy that it is for; without it, what all of 1.36 to 1.40 take.
+    pub version: Option<EnvoyVersion>,
 }
 
 impl Complete<'_> {
@@ -156,6 +159,7 @@ static_resources:
             true => "                allow_on_headers_stop_iteration: true\n",
             false => "",
         };
+        let (in_plugin, in_vm) = self.restrictions();
         format!(
             r#"          - name: route_metrics
             typed_config:
@@ -166,25 +170,37 @@ static_resources:
                 # it would wait for a second, and answer 503 on this worker until then.
                 failure_policy: FAIL_RELOAD
                 reload_config: {{ backoff: {{ base_interval: 0.01s }} }}
-                # All that the module calls, and all of it that Envoy calls.
-                capability_restriction_config:
-                  allowed_capabilities:
-{capabilities}{stop}                vm_config:
+{in_plugin}{stop}                vm_config:
                   # Workers share label values and series under this name.
                   vm_id: route_metrics
                   runtime: envoy.wasm.runtime.v8
-                  code:
+{in_vm}                  code:
                     local:
                       filename: {module}
                   environment_variables:
                     host_env_keys:
 {variables}{configuration}"#,
             module = quoted(self.module),
-            capabilities =
-                indented(&CAPABILITIES.map(|name| format!("{name}: {{}}")).join("\n"), 20, ""),
             variables = indented(&variables.join("\n"), 20, "- "),
             configuration = configuration(plugin.trim()),
         )
+    }
+
+    /// What the module may do: beside `vm_config`, and in it.
+    fn restrictions(&self) -> (String, String) {
+        let comment = match self.version {
+            Some(_) => "# All that the module calls, and all of it that Envoy calls.\n",
+            None => {
+                "# All that the module calls, and all of it that Envoy calls. Envoy 1.40 warns that it\n\
+                 # should be in `vm_config`, where older ones refuse it; `--envoy-version 1.40` puts it there.\n"
+            }
+        };
+        let text = restriction(comment);
+        if self.version.is_some_and(EnvoyVersion::restricts_vms) {
+            (String::new(), indented(&text, 18, ""))
+        } else {
+            (indented(&text, 16, ""), String::new())
+        }
     }
 
     fn cluster(&self) -> String {

@@ -9,7 +9,7 @@ mod posts;
 mod stats;
 mod tracing;
 
-pub use capabilities::CAPABILITIES;
+pub use capabilities::{CAPABILITIES, EnvoyVersion};
 pub use complete::{Complete, Upstream};
 pub use find::{Plugin, plugins, yaml};
 pub use metrics::{MetricsAccess, MetricsTls, Network};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use route_metrics::config;
 use route_metrics::envoy_config::{
-    Complete, MetricsAccess, MetricsTls, Network, StatsConfig, Tracing, Upstream,
+    Complete, EnvoyVersion, MetricsAccess, MetricsTls, Network, StatsConfig, Tracing, Upstream,
 };
 
 use crate::{Outcome, input};
@@ -41,6 +41,10 @@ pub struct Arguments {
     /// The module, as Envoy finds it
     #[arg(long, value_name = "PATH", default_value = "dist/route_metrics.wasm")]
     module: String,
+    /// The Envoy that it is for, such as 1.40, or what `envoy --version` prints; without it, the form
+    /// that 1.36 to 1.40 take, of which 1.40 warns
+    #[arg(long, value_name = "VERSION")]
+    envoy_version: Option<EnvoyVersion>,
     /// Let nobody scrape without a name and password of this file, made with `htpasswd -s`
     #[arg(long, value_name = "FILE")]
     metrics_users: Option<String>,
@@ -138,6 +142,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         module: &arguments.module,
         metrics_access: &metrics_access,
         tracing: tracing.as_ref(),
+        version: arguments.envoy_version,
     };
     Ok(std::io::stdout().write_all(complete.yaml().as_bytes())?)
 }

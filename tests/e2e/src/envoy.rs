@@ -33,7 +33,7 @@ pub const VERSIONS: [&str; 2] = ["1.40.0", "1.36.4"];
 pub struct Binary {
     /// The program.
     pub path: PathBuf,
-    /// Its version, as the folder says or `ENVOY`.
+    /// Its version, as the folder says or the program.
     pub version: String,
 }
 
@@ -75,7 +75,11 @@ impl Binary {
         let variable =
             |name| std::env::var_os(name).filter(|value: &std::ffi::OsString| !value.is_empty());
         if let Some(path) = variable("ENVOY") {
-            return Some(Self { path: path.into(), version: "ENVOY".to_owned() });
+            let told = Command::new(&path).arg("--version").output();
+            let told =
+                told.unwrap_or_else(|error| panic!("{}: {error}", Path::new(&path).display()));
+            let version = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+            return Some(Self { path: path.into(), version });
         }
         variable("ENVOY_VERSION").map(|version| Self::of(&version.to_string_lossy()))
     }

@@ -126,6 +126,12 @@ impl Connection {
         Ok(self.unread.drain(..length).collect())
     }
 
+    /// Reads all that comes until the other side closes the connection.
+    pub fn read_to_end(&mut self) -> Result<Vec<u8>, NoResponse> {
+        while self.fill()? > 0 {}
+        Ok(std::mem::take(&mut self.unread))
+    }
+
     fn read_body(&mut self, response: &Response) -> Result<Vec<u8>, NoResponse> {
         if response.header("transfer-encoding").is_some() {
             return self.read_chunks();
@@ -135,8 +141,7 @@ impl Connection {
             let length = length.ok_or_else(|| NoResponse("bad content-length".to_owned()))?;
             return self.read_exactly(length);
         }
-        while self.fill()? > 0 {}
-        Ok(std::mem::take(&mut self.unread))
+        self.read_to_end()
     }
 
     fn read_chunks(&mut self) -> Result<Vec<u8>, NoResponse> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use route_metrics_e2e::http1::Connection;
+use route_metrics_e2e::http1::{self, Connection};
 use route_metrics_e2e::wait::eventually_equal;
-use route_metrics_e2e::{Binary, Envoy, Request, Setup, tcp};
+use route_metrics_e2e::{Binary, Envoy, Request, Setup, http2, tcp};
 use serde_json::{Value, json};
 
 use crate::support::{expect_counted, expect_decisions};
@@ -114,6 +114,51 @@ fn a_web_socket() {
     }
 }
 
+/// A WebSocket over HTTP/2 is an extended CONNECT (RFC 8441). Envoy makes of it what it would be over
+/// HTTP/1.1 before filters see it, and of the 101 a 200 after they have.
+#[test]
+fn a_web_socket_over_http_2() {
+    for binary in Binary::tested() {
+        let upstream = web_socket();
+        let envoy = Setup::new(upstream.address())
+            .binary(&binary)
+            .filter(plugin())
+            .connection_manager(json!({
+                "upgrade_configs": [{"upgrade_type": "websocket"}],
+                "http2_protocol_options": {"allow_connect": true},
+            }))
+            .access_log("%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT%")
+            .start();
+        http2::with_connection(envoy.address(), |client| async {
+            let mut client = client.ready().await.unwrap();
+            // Envoy says that it takes them with its settings, which come after the connection.
+            while !client.is_extended_connect_protocol_enabled() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let request = Request::new("CONNECT", "/live").header("sec-websocket-version", "13");
+            let mut head = http2::head(&request).unwrap();
+            head.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+            let (response, mut stream) = client.send_request(head, false).unwrap();
+            let response = response.await.unwrap();
+            assert_eq!(response.status(), 200);
+            stream.send_data(vec![b'm'; 1000].into(), false).unwrap();
+            let mut body = response.into_body();
+            let mut echoed = 0;
+            while echoed < 1000 {
+                echoed += body.data().await.unwrap().unwrap().len();
+            }
+            stays_open(&envoy);
+            stream.send_reset(h2::Reason::CANCEL);
+            // The reset must be on its way before the connection ends.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        })
+        .unwrap();
+        expect_counted(&envoy, &[("GET", "/live", "101", Some("DownstreamRemoteReset"))]);
+        lasted(&envoy);
+        transferred(&envoy, 1000.0, 1000.0);
+    }
+}
+
 #[test]
 fn a_tunnel_made_by_connect() {
     for binary in Binary::tested() {
@@ -144,23 +189,28 @@ fn a_tunnel_made_by_connect() {
     }
 }
 
+/// Answers with an event now and then, until it is enough.
+fn ticking(enough: &Arc<AtomicBool>, pause: Duration) -> tcp::Server {
+    let stop = Arc::clone(enough);
+    tcp::Server::start(move |session| {
+        session.head()?;
+        session.send(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+              transfer-encoding: chunked\r\n\r\n",
+        )?;
+        while !stop.load(Ordering::Relaxed) {
+            session.send(b"b\r\ndata: tick\n\r\n")?;
+            thread::sleep(pause);
+        }
+        session.send(b"0\r\n\r\n")
+    })
+}
+
 #[test]
 fn server_sent_events() {
     for binary in Binary::tested() {
         let enough = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&enough);
-        let upstream = tcp::Server::start(move |session| {
-            session.head()?;
-            session.send(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
-                  transfer-encoding: chunked\r\n\r\n",
-            )?;
-            while !stop.load(Ordering::Relaxed) {
-                session.send(b"b\r\ndata: tick\n\r\n")?;
-                thread::sleep(Duration::from_millis(100));
-            }
-            session.send(b"0\r\n\r\n")
-        });
+        let upstream = ticking(&enough, Duration::from_millis(100));
         let envoy = Setup::new(upstream.address())
             .binary(&binary)
             .filter(plugin())
@@ -183,6 +233,57 @@ fn server_sent_events() {
         expect_decisions(&envoy, 1, 0, 0);
         eventually_equal("open requests", Some(0.0), || active(&envoy));
     }
+}
+
+/// How long the streams of [`events_for_most_of_a_minute`] stay open.
+const LONG: Duration = Duration::from_secs(40);
+
+/// Nothing of a stream is kept or done by time, so minutes and hours are as these seconds: many flushes
+/// of the filter, and of Envoy's stats and access log.
+#[test]
+fn events_for_most_of_a_minute() {
+    let enough = Arc::new(AtomicBool::new(false));
+    let upstream = ticking(&enough, Duration::from_millis(250));
+    let envoy = Setup::new(upstream.address())
+        .filter(plugin())
+        // Envoy would end them after 15 seconds.
+        .route(json!({
+            "match": {"prefix": "/events/"}, "route": {"cluster": "upstream", "timeout": "0s"},
+        }))
+        .start();
+    let address = envoy.address();
+    let bytes = thread::scope(|scope| {
+        let request = Request::get("/events/news");
+        let clients = [
+            scope.spawn({
+                let request = request.clone();
+                move || http1::send(address, &request).unwrap()
+            }),
+            scope.spawn(move || http2::send(address, &request).unwrap()),
+        ];
+        eventually_equal("open requests", Some(2.0), || active(&envoy));
+        let opened = Instant::now();
+        while opened.elapsed() < LONG {
+            let scrape = envoy.scrape();
+            assert_eq!(scrape.value("http_requests_active", &[]), Some(2.0));
+            assert_eq!(scrape.sum("http_requests_total"), 0.0);
+            thread::sleep(Duration::from_secs(1));
+        }
+        enough.store(true, Ordering::Relaxed);
+        clients.map(|client| client.join().unwrap()).map(|response| {
+            assert_eq!(response.status, 200);
+            response.body.len()
+        })
+    });
+    expect_decisions(&envoy, 2, 0, 0);
+    eventually_equal("open requests", Some(0.0), || active(&envoy));
+    transferred(&envoy, 0.0, bytes.iter().sum::<usize>() as f64);
+    envoy.eventually("durations", |scrape| {
+        let sum = scrape.sum("http_request_duration_microseconds_sum");
+        let count = scrape.sum("http_request_duration_microseconds_count");
+        let right = count == 2.0 && sum >= 2.0 * LONG.as_micros() as f64 * 0.95;
+        if right { Ok(()) } else { Err(format!("{count} durations, {sum} µs in all")) }
+    });
 }
 
 /// A server that stays on for ever answers what a client leaves; see `clients_that_vanish` for

@@ -27,10 +27,19 @@ fn methods() -> Value {
 
 /// Settings of a cluster that is spoken to in HTTP/2.
 pub fn over_http2() -> Value {
+    speaking(json!({"http2_protocol_options": {}}))
+}
+
+/// Settings of a cluster whose trailers Envoy lets through over HTTP/1.1.
+fn with_trailers() -> Value {
+    speaking(json!({"http_protocol_options": {"enable_trailers": true}}))
+}
+
+fn speaking(protocol: Value) -> Value {
     json!({"typed_extension_protocol_options": {
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http2_protocol_options": {}},
+            "explicit_http_config": protocol,
         },
     }})
 }
@@ -204,14 +213,8 @@ fn a_grpc_call_that_the_client_cancels() {
 #[test]
 fn trailers_of_http_1_1_end_a_grpc_call() {
     let upstream = Upstream::start();
-    let trailers = json!({"typed_extension_protocol_options": {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
-        },
-    }});
     let envoy =
-        Setup::new(upstream.address()).upstream_settings(trailers).filter(methods()).start();
+        Setup::new(upstream.address()).upstream_settings(with_trailers()).filter(methods()).start();
     let mut expected = crate::support::Table::new();
     for (status, name) in [("0", None), ("14", Some("Unavailable"))] {
         let answer = Answer::new()
@@ -229,4 +232,48 @@ fn trailers_of_http_1_1_end_a_grpc_call() {
     }
     expect_table(&envoy, "http_exceptions_total", &EXCEPTION, &expected);
     expect_decisions(&envoy, 2, 0, 0);
+}
+
+/// Events are read from the headers of the final response alone; elsewhere they are not counted, and the
+/// client sees them.
+#[test]
+fn events_in_informational_responses_and_trailers() {
+    let upstream = tcp::Server::start(|session| {
+        session.head()?;
+        session.send(
+            b"HTTP/1.1 103 Early Hints\r\nx-metric-events: app_early_total\r\n\r\n\
+              HTTP/1.1 200 OK\r\nx-metric-events: app_final_total\r\n\
+              transfer-encoding: chunked\r\n\r\n\
+              2\r\nok\r\n0\r\nx-metric-events: app_late_total\r\n\r\n",
+        )
+    });
+    let names = ["app_early_total", "app_final_total", "app_late_total"];
+    let metrics =
+        names.map(|name| json!({"name": name, "type": "counter", "source": "event", "labels": {}}));
+    for binary in Binary::tested() {
+        let envoy = Setup::new(upstream.address())
+            .binary(&binary)
+            .filter(json!({
+                "custom_metrics": metrics,
+                "events": {"response_header": "x-metric-events"},
+            }))
+            .upstream_settings(with_trailers())
+            .connection_manager(json!({
+                "http_protocol_options": {"enable_trailers": true},
+                "proxy_100_continue": true,
+            }))
+            .start();
+        let mut client = Connection::open(envoy.address()).unwrap();
+        client
+            .send(b"GET /users/1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\nte: trailers\r\n\r\n")
+            .unwrap();
+        let all = String::from_utf8(client.read_to_end().unwrap()).unwrap();
+        let seen = names.map(|name| all.contains(&format!("x-metric-events: {name}")));
+        assert_eq!(seen, [true, false, true], "Envoy {binary}: {all}");
+        expect_table(&envoy, "app_final_total", &[], &table(&[([], 1)]));
+        let scrape = envoy.scrape();
+        let counted = names.map(|name| scrape.sum(name));
+        assert_eq!(counted, [0.0, 1.0, 0.0], "Envoy {binary}");
+        assert_eq!(scrape.sum("route_metrics_events_total"), 1.0, "Envoy {binary}");
+    }
 }

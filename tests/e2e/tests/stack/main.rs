@@ -2,6 +2,7 @@
 //! that `make observability-start` starts.
 
 mod access;
+mod forms;
 mod products;
 mod running;
 mod support;

@@ -52,7 +52,7 @@ pub struct Printed {
     pub traffic: SocketAddr,
     pub metrics: SocketAddr,
     pub configuration: String,
-    _program: Program,
+    program: Program,
     _directory: TempDir,
 }
 
@@ -60,6 +60,17 @@ impl Printed {
     /// Prints with further arguments, starts, and waits until it takes connections.
     #[track_caller]
     pub fn start(plugin: &Value, upstream: SocketAddr, arguments: &[&str]) -> Self {
+        Self::start_in(&Binary::default(), plugin, upstream, arguments)
+    }
+
+    /// The same in this Envoy.
+    #[track_caller]
+    pub fn start_in(
+        binary: &Binary,
+        plugin: &Value,
+        upstream: SocketAddr,
+        arguments: &[&str],
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (traffic, metrics, admin) = (free_address(), free_address(), free_address());
         let module = repository().join("dist/route_metrics.wasm");
@@ -72,7 +83,7 @@ impl Printed {
         let printed = command(&all, plugin.to_string().into_bytes());
         let file = directory.path().join("envoy.yaml");
         fs::write(&file, &printed).unwrap();
-        let mut envoy = Command::new(Binary::default().path);
+        let mut envoy = Command::new(&binary.path);
         envoy.arg("--config-path").arg(file);
         envoy.args(["--concurrency", "2", "--disable-hot-restart", "--log-level", "warning"]);
         let program = Program::start(&mut envoy, directory.path());
@@ -81,7 +92,12 @@ impl Printed {
             _ => Err(program.log()),
         });
         let configuration = String::from_utf8(printed).unwrap();
-        Self { traffic, metrics, configuration, _program: program, _directory: directory }
+        Self { traffic, metrics, configuration, program, _directory: directory }
+    }
+
+    /// What Envoy has warned of.
+    pub fn warnings(&self) -> String {
+        self.program.log()
     }
 }
 

@@ -1,0 +1,39 @@
+//! What `route-metrics envoy` prints starts in each version of Envoy, without a warning.
+
+use route_metrics::envoy_config::EnvoyVersion;
+use route_metrics_e2e::{Binary, Request, Upstream, http1};
+use serde_json::json;
+
+use crate::support::Printed;
+
+const DEPRECATED: &str = "PluginConfig.capability_restriction_config";
+
+/// Starts with these arguments, has a request counted, and returns what Envoy has warned of.
+fn warnings(binary: &Binary, arguments: &[&str]) -> String {
+    let upstream = Upstream::start();
+    let envoy = Printed::start_in(binary, &json!({}), upstream.address(), arguments);
+    assert_eq!(http1::send(envoy.traffic, &Request::get("/users/1")).unwrap().status, 200);
+    let scrape = Request::get("/stats/prometheus");
+    let scrape = http1::send(envoy.metrics, &scrape).unwrap().text();
+    let counted = r#"http_requests_total{endpoint="/users/{id}",method="GET",status="200"} 1"#;
+    assert!(scrape.contains(counted), "{scrape}");
+    envoy.warnings()
+}
+
+#[test]
+fn each_version_takes_its_own_form_without_a_warning() {
+    for binary in Binary::tested() {
+        assert_eq!(warnings(&binary, &["--envoy-version", &binary.version]), "", "{binary}");
+    }
+}
+
+/// The form without a version, which is that of `envoy/envoy.yaml`, works everywhere.
+#[test]
+fn the_form_for_all_starts_everywhere() {
+    for binary in Binary::tested() {
+        let version: EnvoyVersion = binary.version.parse().unwrap();
+        let warnings = warnings(&binary, &[]);
+        assert_eq!(warnings.contains(DEPRECATED), version.restricts_vms(), "{binary}: {warnings}");
+        assert!(warnings.lines().all(|line| line.contains(DEPRECATED)), "{binary}: {warnings}");
+    }
+}
