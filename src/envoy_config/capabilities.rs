@@ -5,6 +5,8 @@
 
 use std::str::FromStr;
 
+use crate::config::Config;
+
 /// Imports and callbacks of the module, in the order of the alphabet, but for `proc_exit`: it is only
 /// called where the VM is lost in any case.
 pub const CAPABILITIES: [&str; 30] = [
@@ -40,6 +42,27 @@ pub const CAPABILITIES: [&str; 30] = [
     "random_get",
 ];
 
+/// Those that a plugin with this configuration needs behind listeners without HTTP/3; all others are
+/// callbacks that would do nothing, and functions that are never called.
+pub fn needed(config: &Config) -> Vec<&'static str> {
+    let header = !config.events.response_header.is_empty();
+    let posts = !config.events.path.is_empty();
+    let needed = |name: &str| match name {
+        "proxy_on_response_headers" | "proxy_remove_header_map_value" => header,
+        "proxy_continue_stream"
+        | "proxy_on_request_body"
+        | "proxy_on_request_trailers"
+        | "proxy_send_local_response"
+        | "proxy_set_effective_context" => posts,
+        "proxy_get_header_map_value" => header || posts,
+        "proxy_set_property" => config.endpoint.export,
+        // Over other protocols every stream ends with `proxy_on_log`.
+        "proxy_on_delete" => false,
+        _ => true,
+    };
+    CAPABILITIES.into_iter().filter(|name| needed(name)).collect()
+}
+
 /// A version of Envoy, as far as configurations differ: major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvoyVersion(u16, u16);
@@ -72,9 +95,9 @@ impl FromStr for EnvoyVersion {
     }
 }
 
-/// The list in YAML, below these lines of comment.
-pub(super) fn restriction(comment: &str) -> String {
-    let names = CAPABILITIES.map(|name| format!("    {name}: {{}}\n")).concat();
+/// A list in YAML, below these lines of comment.
+pub(super) fn restriction(comment: &str, capabilities: &[&str]) -> String {
+    let names: String = capabilities.iter().map(|name| format!("    {name}: {{}}\n")).collect();
     format!("{comment}capability_restriction_config:\n  allowed_capabilities:\n{names}")
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use super::capabilities::restriction;
+use super::capabilities::{CAPABILITIES, restriction};
 use super::metrics::quoted;
 use super::posts;
 use super::{EnvoyVersion, MetricsAccess, StatsConfig, Tracing};
@@ -65,6 +65,10 @@ pub struct Complete<'a> {
     pub metrics_access: &'a MetricsAccess,
     /// Tracing, off where absent.
     pub tracing: Option<&'a Tracing>,
+    /// What the plugin may do, where that is not all of [`CAPABILITIES`] but what it [`needed`].
+    ///
+    /// [`needed`]: super::needed
+    pub needed: Option<Vec<&'static str>>,
     /// The Envoy that it is for; without it, what all of 1.36 to 1.40 take.
     pub version: Option<EnvoyVersion>,
 }
@@ -188,14 +192,26 @@ static_resources:
 
     /// What the module may do: beside `vm_config`, and in it.
     fn restrictions(&self) -> (String, String) {
-        let comment = match self.version {
-            Some(_) => "# All that the module calls, and all of it that Envoy calls.\n",
-            None => {
-                "# All that the module calls, and all of it that Envoy calls. Envoy 1.40 warns that it\n\
-                 # should be in `vm_config`, where older ones refuse it; `--envoy-version 1.40` puts it there.\n"
-            }
+        let (mut comment, capabilities) = match &self.needed {
+            Some(needed) => (
+                "# What the module calls with this configuration, and what of it Envoy has to call. When\n\
+                 # the configuration changes, print this anew and restart Envoy: VMs keep their list.\n\
+                 # Listeners with HTTP/3 need `proxy_on_delete`, too.\n"
+                    .to_owned(),
+                needed.as_slice(),
+            ),
+            None => (
+                "# All that the module calls, and all of it that Envoy calls.\n".to_owned(),
+                CAPABILITIES.as_slice(),
+            ),
         };
-        let text = restriction(comment);
+        if self.version.is_none() {
+            comment.push_str(
+                "# Envoy 1.40 warns that this should be in `vm_config`, where older ones refuse it;\n\
+                 # `--envoy-version 1.40` puts it there.\n",
+            );
+        }
+        let text = restriction(&comment, capabilities);
         if self.version.is_some_and(EnvoyVersion::restricts_vms) {
             (String::new(), indented(&text, 18, ""))
         } else {

@@ -9,7 +9,7 @@ mod posts;
 mod stats;
 mod tracing;
 
-pub use capabilities::{CAPABILITIES, EnvoyVersion};
+pub use capabilities::{CAPABILITIES, EnvoyVersion, needed};
 pub use complete::{Complete, Upstream};
 pub use find::{Plugin, plugins, yaml};
 pub use metrics::{MetricsAccess, MetricsTls, Network};

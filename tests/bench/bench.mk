@@ -3,7 +3,7 @@
 ##@ Measure
 
 .PHONY: bench
-bench: build ## measure what the filter costs a real Envoy (BENCH_ROUNDS, BENCH_SECONDS)
+bench: build ## measure what the filter costs a real Envoy (BENCH_STARTS, BENCH_ROUNDS, BENCH_SECONDS)
 	@command -v taskset >/dev/null || { echo "bench: taskset is missing (util-linux)" >&2; exit 1; }
 	@command -v h2load >/dev/null || { \
 		echo "bench: installing the Debian package nghttp2-client, for h2load"; \

@@ -8,6 +8,7 @@ use anyhow::Context;
 use route_metrics::config;
 use route_metrics::envoy_config::{
     Complete, EnvoyVersion, MetricsAccess, MetricsTls, Network, StatsConfig, Tracing, Upstream,
+    needed,
 };
 
 use crate::{Outcome, input};
@@ -45,6 +46,10 @@ pub struct Arguments {
     /// that 1.36 to 1.40 take, of which 1.40 warns
     #[arg(long, value_name = "VERSION")]
     envoy_version: Option<EnvoyVersion>,
+    /// Allow the module only what this plugin needs, not all that it can do, so that Envoy calls it less;
+    /// print this anew and restart Envoy when the plugin changes
+    #[arg(long)]
+    needed_only: bool,
     /// Let nobody scrape without a name and password of this file, made with `htpasswd -s`
     #[arg(long, value_name = "FILE")]
     metrics_users: Option<String>,
@@ -128,6 +133,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if tracing.is_some() && !export {
         configuration = with_export(&configuration)?;
     }
+    let needed = match arguments.needed_only {
+        true => config::parse(&configuration).ok().map(|config| needed(&config)),
+        false => None,
+    };
     let metrics_access = arguments.metrics_access();
     let complete = Complete {
         plugin: &configuration,
@@ -142,6 +151,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         module: &arguments.module,
         metrics_access: &metrics_access,
         tracing: tracing.as_ref(),
+        needed,
         version: arguments.envoy_version,
     };
     Ok(std::io::stdout().write_all(complete.yaml().as_bytes())?)

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use route_metrics::config;
+use route_metrics::envoy_config::needed;
+use serde_json::{Map, Value, json};
 
 use crate::Options;
 
@@ -142,6 +144,28 @@ pub fn all(options: &Options) -> Vec<Case> {
         ours("p10", "route-metrics, rate 0.1", fixed(json!({"sampling": {"rate": 0.1}}))),
         ours("p1", "route-metrics, rate 0.01", fixed(json!({"sampling": {"rate": 0.01}}))),
     ];
+    // What `route-metrics envoy --needed-only` prints for these.
+    for (id, title, rate) in [
+        ("needed", "route-metrics, defaults, `--needed-only`", 1.0),
+        ("needed10", "route-metrics, rate 0.1, `--needed-only`", 0.1),
+        ("needed1", "route-metrics, rate 0.01, `--needed-only`", 0.01),
+    ] {
+        let configuration = fixed(json!({"sampling": {"rate": rate}}));
+        let mut filter = wasm(&options.module, &configuration);
+        let parsed = config::parse(configuration.to_string().as_bytes()).unwrap_or_default();
+        let allowed: Map<String, Value> =
+            needed(&parsed).into_iter().map(|name| (name.to_owned(), json!({}))).collect();
+        let restriction = json!({"allowed_capabilities": allowed});
+        // The place of it is another one since Envoy 1.40.
+        let place = match options.version.restricts_vms() {
+            true => "/typed_config/config/vm_config",
+            false => "/typed_config/config",
+        };
+        if let Some(Value::Object(place)) = filter.pointer_mut(place) {
+            place.insert("capability_restriction_config".to_owned(), restriction);
+        }
+        cases.push(case(id, title, vec![filter]));
+    }
     for (id, title, count, against) in [
         ("infer1", "inference, 1 path", 1, None),
         ("infer50k", "inference, 50,000 paths", 50_000, Some("infer1")),

@@ -27,6 +27,8 @@ pub struct Results {
     pub rate: u32,
     /// Length of one measurement.
     pub seconds: f64,
+    /// How often each case was started.
+    pub starts: usize,
     /// The cases, in the order of the table.
     pub cases: Vec<Case>,
     /// For each round, what was measured of each case.
@@ -63,13 +65,10 @@ impl Results {
         self.median(|round| Some(round.get(case)?.cpu_us - round.get(none)?.cpu_us))
     }
 
-    /// Added CPU time as a share of that of another case in the same round.
+    /// Added CPU time as a share of that of another case. Both are medians: within one round the
+    /// lower number may be near zero by chance.
     fn ratio(&self, case: usize, against: &str) -> Option<f64> {
-        let (none, against) = (self.index("none")?, self.index(against)?);
-        self.median(|round| {
-            let base = round.get(none)?.cpu_us;
-            Some((round.get(case)?.cpu_us - base) / (round.get(against)?.cpu_us - base))
-        })
+        Some(self.added(case)? / self.added(self.index(against)?)?)
     }
 
     /// The table, with the conditions under which it was made.
@@ -78,9 +77,10 @@ impl Results {
         let requests: u64 = self.rounds.iter().flatten().map(|round| round.requests).sum();
         let _ = writeln!(
             text,
-            "Envoy {}, one worker on a core of its own, direct responses, 16 connections; {} rounds \
-             of {} s in turn, {} requests; latency at {} requests/s.\n",
+            "Envoy {}, one worker on a core of its own, direct responses, 16 connections; {} starts, \
+             {} rounds of {} s in turn, {} requests; latency at {} requests/s.\n",
             self.version,
+            self.starts,
             self.rounds.len(),
             self.seconds,
             requests,

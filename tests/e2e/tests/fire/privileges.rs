@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use route_metrics::envoy_config::{CAPABILITIES, EnvoyVersion};
+use route_metrics::config;
+use route_metrics::envoy_config::{CAPABILITIES, EnvoyVersion, needed};
 use route_metrics_e2e::http1::Connection;
 use route_metrics_e2e::scrape::Scrape;
 use route_metrics_e2e::{Answer, Binary, Plugin, Request, Setup, Upstream, http1};
@@ -59,36 +60,87 @@ fn the_list_is_what_the_module_imports_and_exports() {
     assert_eq!(found, listed);
 }
 
-#[test]
-fn the_filter_works_with_exactly_these() {
-    for binary in Binary::tested() {
-        let upstream = Upstream::start();
-        // Everything that a configuration can ask for.
-        let plugin = Plugin::new(json!({
-            "endpoint": {"export": true},
-            "custom_metrics": [{
-                "name": "app_jobs_total", "type": "counter", "source": "event", "labels": {},
-            }],
-            "events": {"response_header": "x-metric-events", "path": "/metric-events"},
-        }));
-        let plugin = plugin.settings(allow(&binary, CAPABILITIES.into_iter())).stop_at_headers();
-        let envoy = Setup::new(upstream.address()).binary(&binary).plugin(plugin).start();
-        let answer = Answer::new().header("x-metric-events", "app_jobs_total");
-        let response =
-            http1::send(envoy.address(), &Request::get("/users/1").answer(&answer)).unwrap();
-        assert_eq!((response.status, response.header("x-metric-events")), (200, None));
+/// A configuration that takes events in these ways.
+fn reporting(events: &Value) -> Value {
+    json!({
+        "custom_metrics": [{
+            "name": "app_jobs_total", "type": "counter", "source": "event", "labels": {},
+        }],
+        "events": events,
+    })
+}
+
+/// Sends a request, and an event in each way that the configuration has; all of them count, and the
+/// filter state is what it says.
+fn works_with<'a>(binary: &Binary, json: &Value, capabilities: impl Iterator<Item = &'a str>) {
+    let upstream = Upstream::start();
+    let mut plugin = Plugin::new(json.clone()).settings(allow(binary, capabilities));
+    let posts = json.pointer("/events/path").is_some();
+    let header = json.pointer("/events/response_header").is_some();
+    if posts {
+        plugin = plugin.stop_at_headers();
+    }
+    let envoy = Setup::new(upstream.address())
+        .binary(binary)
+        .plugin(plugin)
+        .access_log("%REQ(:PATH)% %FILTER_STATE(wasm.endpoint:PLAIN)%")
+        .start();
+    let answer = Answer::new().header("x-metric-events", "app_jobs_total");
+    let response = http1::send(envoy.address(), &Request::get("/users/1").answer(&answer)).unwrap();
+    assert_eq!((response.status, response.header("x-metric-events").is_none()), (200, header));
+    if posts {
         let post = Request::new("POST", "/metric-events")
             .header("content-type", "application/json")
             .body(r#"[{"metric": "app_jobs_total"}]"#);
         assert_eq!(http1::send(envoy.address(), &post).unwrap().status, 204);
-        let expected = table(&[(["GET", "/users/{id}", "200"], 1)]);
-        expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
-        envoy.eventually("events", |scrape| match scrape.sum("app_jobs_total") {
-            2.0 => Ok(()),
-            other => Err(format!("{other}")),
-        });
-        assert_eq!(envoy.vm_reloads(), 0);
-        assert_eq!(envoy.scrape().sum("route_metrics_errors_total"), 0.0);
+    }
+    let expected = table(&[(["GET", "/users/{id}", "200"], 1)]);
+    expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
+    let reported = f64::from(u8::from(posts) + u8::from(header));
+    envoy.eventually("events and decisions", |scrape| {
+        let decided = scrape.sum("route_metrics_requests_total");
+        match (scrape.sum("app_jobs_total"), decided == 1.0 + f64::from(u8::from(posts))) {
+            (sum, true) if sum == reported => Ok(()),
+            other => Err(format!("{other:?}, {decided} decisions")),
+        }
+    });
+    let state = if json.pointer("/endpoint/export").is_some() { "/users/{id}" } else { "-" };
+    envoy.eventually("the access log", |_| {
+        let log = envoy.access_log();
+        match log.contains(&format!("/users/1 {state}")) {
+            true => Ok(()),
+            false => Err(log.join("\n")),
+        }
+    });
+    assert_eq!(envoy.vm_reloads(), 0);
+    assert_eq!(envoy.scrape().sum("route_metrics_errors_total"), 0.0);
+    let log = envoy.log();
+    assert!(!log.contains("restricted"), "{log}");
+}
+
+#[test]
+fn the_filter_works_with_exactly_these() {
+    for binary in Binary::tested() {
+        // Everything that a configuration can ask for.
+        let mut json =
+            reporting(&json!({"response_header": "x-metric-events", "path": "/metric-events"}));
+        json["endpoint"] = json!({"export": true});
+        works_with(&binary, &json, CAPABILITIES.into_iter());
+    }
+}
+
+#[test]
+fn what_a_configuration_needs_is_enough_for_it() {
+    for (json, fewer) in [
+        (json!({}), 10),
+        (json!({"endpoint": {"export": true}}), 9),
+        (reporting(&json!({"response_header": "x-metric-events"})), 7),
+        (reporting(&json!({"path": "/metric-events"})), 4),
+    ] {
+        let parsed = config::parse(json.to_string().as_bytes()).unwrap();
+        let needed = needed(&parsed);
+        assert_eq!(needed.len(), CAPABILITIES.len() - fewer, "{json}");
+        works_with(&Binary::default(), &json, needed.into_iter());
     }
 }
 

@@ -23,7 +23,9 @@ fn warnings(binary: &Binary, arguments: &[&str]) -> String {
 #[test]
 fn each_version_takes_its_own_form_without_a_warning() {
     for binary in Binary::tested() {
-        assert_eq!(warnings(&binary, &["--envoy-version", &binary.version]), "", "{binary}");
+        let form = ["--envoy-version", &binary.version, "--needed-only"];
+        assert_eq!(warnings(&binary, &form[..2]), "", "{binary}");
+        assert_eq!(warnings(&binary, &form), "", "{binary}");
     }
 }
 
