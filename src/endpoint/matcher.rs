@@ -217,6 +217,7 @@ impl Matcher {
         known.map_or(u32::MAX, |index| number(index + 1))
     }
 
+    #[inline(always)]
     fn text(&self, text: Text) -> &[u8] {
         let start = text.start as usize;
         self.text.get(start..start + usize::from(text.length)).unwrap_or_default()
@@ -326,6 +327,7 @@ impl<'m, 's> Search<'m, 's> {
     }
 
     /// As [`Self::descend`], and remembers a failure.
+    #[inline(always)]
     fn try_child(&mut self, child: u32, depth: usize) -> Option<u32> {
         let found = self.descend(child, depth);
         if found.is_none()
@@ -339,6 +341,7 @@ impl<'m, 's> Search<'m, 's> {
     }
 
     /// Whether all that is below a node has failed at this depth already, below another one.
+    #[inline(always)]
     fn has_failed(&self, at: u32, depth: usize) -> bool {
         self.failures & 1 << depth != 0
             && self.matcher.classes.get(at as usize) == self.failed.get(depth)
@@ -588,6 +591,7 @@ impl<'t> Builder<'t> {
 }
 
 /// What stands in a vector from a place on.
+#[inline(always)]
 fn slice<T>(all: &[T], first: u32, count: u32) -> &[T] {
     let first = first as usize;
     all.get(first..first + count as usize).unwrap_or_default()

@@ -55,7 +55,7 @@ impl Key {
         Some(key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, text: &[u8]) -> Option<()> {
         let end = self.length + text.len();
         self.bytes.get_mut(self.length..end)?.copy_from_slice(text);
@@ -63,6 +63,7 @@ impl Key {
         Some(())
     }
 
+    #[inline(always)]
     fn text(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
