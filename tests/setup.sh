@@ -3,7 +3,7 @@
 # there. Programs go to .tools/, which git ignores; only Debian packages that are named below and
 # not there yet go into the system.
 #
-#   tests/setup.sh rust | lint | envoy VERSION... | runner | prometheus | django | cyclonedx |
+#   tests/setup.sh rust | binaryen | lint | envoy VERSION... | runner | prometheus | django | cyclonedx |
 #       deny ...
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -43,6 +43,11 @@ rust() {
         say "adding the Rust target $target"
         rustup target add "$target"
     done
+}
+
+# wasm-opt, which makes the module smaller.
+binaryen() {
+    has wasm-opt || apt binaryen "wasm-opt is needed to make the module small; install binaryen"
 }
 
 lint() {
@@ -144,7 +149,7 @@ while [ $# -gt 0 ]; do
     part=$1
     shift
     case $part in
-        rust | lint | runner | prometheus | django | cyclonedx | deny) "$part" ;;
+        rust | binaryen | lint | runner | prometheus | django | cyclonedx | deny) "$part" ;;
         envoy) envoy "$1"; shift ;;
         *) fail "no such part: $part" ;;
     esac

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::protobuf::number as shown;
 use super::{Config, DurationUnit, Label, Limits, Mistakes, Source, join};
 use crate::endpoint::Endpoints;
 use crate::host::MetricKind;
@@ -199,7 +200,7 @@ impl Compiler<'_> {
     fn sampling(&mut self) -> SamplingPlan {
         let sampling = &self.config.sampling;
         if !(0.0..=1.0).contains(&sampling.rate) {
-            let rate = sampling.rate;
+            let rate = shown(sampling.rate);
             self.mistakes.add("sampling.rate", format!("{rate} is out of range; use 0 to 1"));
         }
         let always = &sampling.always;
@@ -479,7 +480,12 @@ impl Compiler<'_> {
                 }
             }
             let max = self.config.limits.max_values_per_label as usize;
-            let distinct = all.values().collect::<BTreeSet<_>>().len() + 2;
+            // Collecting would sort first, by another instance of the sort.
+            let mut values = BTreeSet::new();
+            for value in all.values() {
+                values.insert(value);
+            }
+            let distinct = values.len() + 2;
             if distinct > max && self.capacity == Capacity::Checked {
                 self.mistakes.add(
                     path,
@@ -584,9 +590,11 @@ impl Compiler<'_> {
             if needed_for.is_empty() {
                 known.methods.clear();
             } else if !known.methods.is_empty() {
-                known.methods.extend(needed_for.iter().cloned());
-                known.methods.sort();
-                known.methods.dedup();
+                for method in needed_for {
+                    if !known.methods.contains(method) {
+                        known.methods.push(method.clone());
+                    }
+                }
             }
         }
         known.unwrap_or_else(|| {
@@ -621,7 +629,8 @@ impl Compiler<'_> {
     /// A label that is the end of another one would be found inside it by its tag expression.
     fn suffixes(&mut self) {
         // Each name, with the place where the configuration gives it.
-        let mut names: BTreeMap<&str, Option<String>> = OWN_LABELS.map(|name| (name, None)).into();
+        let mut names: BTreeMap<&str, Option<String>> = BTreeMap::new();
+        names.extend(OWN_LABELS.map(|name| (name, None)));
         names.extend(self.labels.iter().map(|label| (label.name.as_str(), None)));
         for (index, metric) in self.config.custom_metrics.iter().enumerate() {
             let path = format!("custom_metrics[{index}].labels");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::compile::Compiler;
+use super::protobuf::number as shown;
 use super::{
     CustomLabel, CustomMetric, InferenceMode, Label, Match, MetricSource, MetricType, Source,
     Value, ValueSource, join,
@@ -261,6 +262,7 @@ impl Compiler<'_> {
         if scale.is_finite() && scale > 0.0 {
             return scale;
         }
+        let scale = shown(scale);
         self.mistakes.add(path, format!("{scale} is out of range; use a number above 0"));
         1.0
     }
@@ -308,14 +310,16 @@ impl Compiler<'_> {
                 match Number::Real(value).amount(metric_kind(metric.r#type), scale) {
                     Ok(0) if metric.r#type == MetricType::Counter => {
                         let message = format!(
-                            "{value} adds nothing once it is scaled and rounded; use 1 or more"
+                            "{} adds nothing once it is scaled and rounded; use 1 or more",
+                            shown(value)
                         );
                         self.mistakes.add(format!("{at}.value"), message);
                         None
                     }
                     Ok(amount) => Some(ValuePlan::Fixed(amount)),
                     Err(message) => {
-                        self.mistakes.add(format!("{at}.value"), format!("{value} {message}"));
+                        self.mistakes
+                            .add(format!("{at}.value"), format!("{} {message}", shown(value)));
                         None
                     }
                 }

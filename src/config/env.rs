@@ -1,6 +1,7 @@
 //! Environment variables of the VM that override the plugin configuration.
 
 use super::{Config, Mistakes};
+use crate::number;
 
 /// The variables, in the order in which they are read.
 pub const VARIABLES: [&str; 4] =
@@ -40,8 +41,8 @@ pub fn apply(
         config.detailed.enabled = enabled;
     }
     if let Some(value) = get(rate) {
-        match value.trim().parse::<f64>() {
-            Ok(share) if (0.0..=1.0).contains(&share) => config.sampling.rate = share,
+        match number::real(value.trim()) {
+            Some(share) if (0.0..=1.0).contains(&share) => config.sampling.rate = share,
             _ => {
                 mistakes.add(rate, format!("{value:?} is not a share; write a number from 0 to 1"))
             }

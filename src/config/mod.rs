@@ -6,6 +6,7 @@ mod env;
 mod mistakes;
 mod model;
 mod parse;
+mod protobuf;
 mod read;
 
 pub use compile::{Capacity, OWN_LABELS, compile};

@@ -3,15 +3,12 @@
 //! Envoy hands over a `StringValue` and a `BytesValue` as they are, and a `Struct` as serialized
 //! protobuf (google/protobuf/struct.proto), whatever its documentation says of JSON.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use prost::Message;
-use prost_types::value::Kind;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::{Config, Mistakes, read};
+use super::{Config, Mistakes, protobuf, read};
 
 /// The configuration in `bytes`: JSON text, a serialized `google.protobuf.Struct`, or nothing.
 ///
@@ -40,40 +37,12 @@ fn document(bytes: &[u8], mistakes: &mut Mistakes) -> Option<Value> {
         };
     // The first byte of a serialized Struct is the tag of its only field, which is also a newline.
     if bytes.first() == Some(&0x0a)
-        && let Ok(message) = prost_types::Struct::decode(bytes)
+        && let Some(document) = protobuf::read_struct(bytes)
     {
-        return Some(from_struct(message));
+        return Some(document);
     }
     mistakes.add("configuration", format!("not JSON: {error}"));
     None
-}
-
-fn from_struct(message: prost_types::Struct) -> Value {
-    Value::Object(message.fields.into_iter().map(|(key, value)| (key, from_value(value))).collect())
-}
-
-fn from_value(value: prost_types::Value) -> Value {
-    match value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(flag)) => Value::Bool(flag),
-        Some(Kind::StringValue(text)) => Value::String(text),
-        Some(Kind::StructValue(message)) => from_struct(message),
-        Some(Kind::ListValue(list)) => {
-            Value::Array(list.values.into_iter().map(from_value).collect())
-        }
-        Some(Kind::NumberValue(number)) => from_number(number),
-    }
-}
-
-/// A Struct has only doubles: what is a whole number in one must count as one.
-fn from_number(number: f64) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT {
-        #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
-        let whole = number as i64;
-        return Value::from(whole);
-    }
-    Number::from_f64(number).map_or(Value::Null, Value::Number)
 }
 
 /// Reads any JSON value, noting keys that stand twice in one object.
@@ -134,10 +103,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        let mut seen = HashSet::new();
         while let Some(key) = access.next_key::<String>()? {
             let path = join(&self.path, &key);
-            if !seen.insert(key.clone()) {
+            if map.contains_key(&key) {
                 self.duplicates.add(path.clone(), "stands twice in the same object; keep one");
             }
             let value =
@@ -161,6 +129,9 @@ pub fn join(parent: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+    use prost_types::value::Kind;
+
     use super::*;
     use crate::test;
 

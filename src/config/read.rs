@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::model::Value as MetricValue;
 use super::model::*;
 use super::{Mistakes, join};
+use crate::number;
 
 /// The most mistakes that are noted; a file with more is not a configuration.
 const MAX_MISTAKES: usize = 100;
@@ -124,7 +125,7 @@ impl Read for String {
 /// fraction is expected, its text will do.
 impl Read for f64 {
     fn read(value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> Option<Self> {
-        let text = value.as_str().and_then(|text| text.parse().ok());
+        let text = value.as_str().and_then(number::real);
         let number = value.as_f64().or(text).filter(|number| number.is_finite());
         if number.is_none() {
             mistakes.wrong_type(at, value, "a number");

@@ -101,6 +101,7 @@ impl Node {
     pub const LITERAL: u8 = 32;
     pub const VALUE: u8 = 64;
 
+    #[inline(always)]
     pub fn is(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -137,10 +138,12 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    #[inline(always)]
     pub fn node(&self, key: u64) -> Node {
         self.nodes.get(&key).copied().unwrap_or_default()
     }
 
+    #[inline(always)]
     pub fn word(&self, segment: u32) -> Word {
         self.words.get(&u64::from(segment)).copied().unwrap_or_default()
     }

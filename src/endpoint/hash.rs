@@ -7,6 +7,7 @@ const KEY_BITS: u32 = 48;
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Spreads every bit of the input over the whole word (the finaliser of SplitMix64).
+#[inline(always)]
 fn spread(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -19,6 +20,7 @@ pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
 }
 
 /// Folds a byte string, eight bytes at a time; the last eight may overlap those before.
+#[inline(always)]
 fn fold(text: &[u8]) -> u64 {
     let length = text.len() as u64;
     if let Some(last) = text.last_chunk::<8>() {
@@ -36,17 +38,20 @@ fn fold(text: &[u8]) -> u64 {
 }
 
 /// Adds a value to a hash of values.
+#[inline(always)]
 pub(super) fn mix(hash: u64, value: u64) -> u64 {
     let product = (hash.rotate_left(26) ^ value).wrapping_mul(MULTIPLIER);
     product ^ product >> 29
 }
 
 /// The name of a segment: 32 bits of its hash.
+#[inline(always)]
 pub(super) fn segment(bytes: &[u8]) -> u32 {
     (of_bytes(bytes) >> 32) as u32
 }
 
 /// The position below `parent` along `edge`, as a 48-bit key.
+#[inline(always)]
 pub(super) fn below(parent: u64, edge: u32) -> u64 {
     spread(parent.wrapping_mul(MULTIPLIER) ^ u64::from(edge)) >> (64 - KEY_BITS)
 }

@@ -293,7 +293,8 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Segments looked at lately: the same ones come again and again.
+/// Segments looked at lately: the same ones come again and again. Its places are made when the
+/// first one is remembered, because many VMs never infer.
 pub struct Memory(Vec<(u64, Token<'static>)>);
 
 impl Memory {
@@ -302,7 +303,13 @@ impl Memory {
     const VM_PLACES: usize = 2048;
 
     pub fn new() -> Self {
-        Self(vec![(0, Token::default()); Self::PLACES])
+        Self(Vec::new())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_places(&mut self) {
+        self.0.resize(Self::PLACES, (0, Token::default()));
     }
 
     /// Bytes on the heap of a VM.
@@ -327,6 +334,9 @@ impl Memory {
 
     /// The token of a segment, remembered.
     pub fn remember<'a>(&mut self, raw: &'a [u8], index: usize, words: &Vocabulary) -> Token<'a> {
+        if self.0.is_empty() {
+            self.make_places();
+        }
         let key = Self::key(raw, index);
         let Some(place) = self.0.get_mut(key as usize % Self::PLACES) else {
             return Token::new(raw, index, words);

@@ -13,12 +13,11 @@
 //! Hashes are not keyed: nothing that a client sends is ever stored, and a path that collides with
 //! a template's text costs one comparison.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::hash;
 use super::path::MAX_SEGMENTS;
-use super::template::{Segment, Shape, Template, fit, texts};
+use super::template::{self, Segment, Shape, Template, fit, texts};
 
 /// No child, no ends, no extra: the root is nobody's child, and the first of all others is empty.
 const NONE: u32 = 0;
@@ -160,18 +159,20 @@ impl Matcher {
     pub fn compile<'t>(
         templates: impl IntoIterator<Item = (u32, &'t Template)>,
     ) -> (Self, Vec<Conflict>) {
+        let sorted = template::sorted(templates, Template::compare_requests);
         let mut entries: Vec<Entry<'_>> =
-            templates.into_iter().map(|(index, template)| Entry { index, template }).collect();
-        entries.sort_by(|one, two| one.compare_requests(two).then(one.index.cmp(&two.index)));
+            sorted.into_iter().map(|(index, template)| Entry { index, template }).collect();
         let mut conflicts = Vec::new();
         entries.dedup_by(|later, earlier| {
-            let same = later.compare_requests(earlier).is_eq();
+            let same = later.template.compare_requests(earlier.template).is_eq();
             if same {
-                conflicts.push(Conflict { later: later.index, earlier: earlier.index });
+                let conflict = Conflict { later: later.index, earlier: earlier.index };
+                // There are few. Sorting them at the end would take a program of its own.
+                let place = conflicts.partition_point(|known| *known < conflict);
+                conflicts.insert(place, conflict);
             }
             same
         });
-        conflicts.sort();
         let mut builder = Builder { matcher: Self::default(), texts: BTreeMap::new() };
         builder.matcher.extras.push(Extra::default());
         builder.matcher.ends.push(End { method: 0, template: 0, last: true });
@@ -217,6 +218,7 @@ impl Matcher {
         known.map_or(u32::MAX, |index| number(index + 1))
     }
 
+    #[inline(always)]
     fn text(&self, text: Text) -> &[u8] {
         let start = text.start as usize;
         self.text.get(start..start + usize::from(text.length)).unwrap_or_default()
@@ -326,6 +328,7 @@ impl<'m, 's> Search<'m, 's> {
     }
 
     /// As [`Self::descend`], and remembers a failure.
+    #[inline(always)]
     fn try_child(&mut self, child: u32, depth: usize) -> Option<u32> {
         let found = self.descend(child, depth);
         if found.is_none()
@@ -339,6 +342,7 @@ impl<'m, 's> Search<'m, 's> {
     }
 
     /// Whether all that is below a node has failed at this depth already, below another one.
+    #[inline(always)]
     fn has_failed(&self, at: u32, depth: usize) -> bool {
         self.failures & 1 << depth != 0
             && self.matcher.classes.get(at as usize) == self.failed.get(depth)
@@ -406,14 +410,6 @@ struct Entry<'t> {
 }
 
 impl<'t> Entry<'t> {
-    /// Orders by path, then by method, any method last. Equal means the same requests.
-    fn compare_requests(&self, other: &Self) -> Ordering {
-        let method = |template: &'t Template| (template.method.is_none(), &template.method);
-        self.template
-            .compare_paths(other.template)
-            .then_with(|| method(self.template).cmp(&method(other.template)))
-    }
-
     fn segment(&self, depth: usize) -> Option<Segment<'t>> {
         self.template.segments().nth(depth)
     }
@@ -588,6 +584,7 @@ impl<'t> Builder<'t> {
 }
 
 /// What stands in a vector from a place on.
+#[inline(always)]
 fn slice<T>(all: &[T], first: u32, count: u32) -> &[T] {
     let first = first as usize;
     all.get(first..first + count as usize).unwrap_or_default()

@@ -329,8 +329,7 @@ fn report_excluded(
     templates: &[Option<Template>],
     mistakes: &mut Mistakes,
 ) {
-    let mut sorted: Vec<_> = entries(excluded).collect();
-    sorted.sort_by(|(_, one), (_, two)| one.compare_paths(two));
+    let sorted = template::sorted(entries(excluded), Template::compare_paths);
     for (index, template) in entries(templates) {
         let start = sorted.partition_point(|(_, other)| other.compare_paths(template).is_lt());
         let same = sorted

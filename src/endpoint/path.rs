@@ -110,7 +110,7 @@ impl<'a> CanonicalPath<'a> {
     }
 
     /// Adds the segment that ends at a place.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, text: &'a [u8], end: usize, segments: &mut Segments) {
         let start = std::mem::replace(&mut segments.start, end + 1);
         let end = segments.cut.take().unwrap_or(end);
@@ -264,6 +264,7 @@ struct Segments {
 ///
 /// Eight at a time because a path is read for each request; the trick is that of "Bit Twiddling
 /// Hacks" (Anderson), "Determine if a word has a zero byte".
+#[inline(always)]
 fn marks(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES * 0x80);
@@ -338,6 +339,7 @@ impl<'a> Decoded<'a> {
     }
 
     /// The next byte, and whether it was percent-encoded.
+    #[inline(always)]
     pub fn next_with_origin(&mut self) -> Option<(u8, bool)> {
         if let [b'%', high, low, rest @ ..] = self.0
             && let (Some(high), Some(low)) = (hex(*high), hex(*low))
@@ -354,6 +356,7 @@ impl<'a> Decoded<'a> {
 impl Iterator for Decoded<'_> {
     type Item = u8;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<u8> {
         self.next_with_origin().map(|(byte, _)| byte)
     }
@@ -365,6 +368,7 @@ struct FormDecoded<'a>(Decoded<'a>);
 impl Iterator for FormDecoded<'_> {
     type Item = u8;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<u8> {
         match self.0.next_with_origin()? {
             (b'+', false) => Some(b' '),
@@ -374,6 +378,7 @@ impl Iterator for FormDecoded<'_> {
 }
 
 /// The value of a hexadecimal digit.
+#[inline(always)]
 fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

@@ -4,7 +4,7 @@
 //! between: a label depends on the path and on what was learned alone, and a path that taught
 //! nothing when it was seen last teaches nothing now. So this changes what a path costs, and never
 //! what it gets. Identifiers are left out of the key, so that an endpoint is found whatever
-//! numbers its requests carry. Memory is allocated once.
+//! numbers its requests carry. Memory is allocated once, when the first label is kept.
 
 use super::hash;
 use super::infer::{self, Affix, Kind, Memory};
@@ -55,7 +55,7 @@ impl Key {
         Some(key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, text: &[u8]) -> Option<()> {
         let end = self.length + text.len();
         self.bytes.get_mut(self.length..end)?.copy_from_slice(text);
@@ -63,6 +63,7 @@ impl Key {
         Some(())
     }
 
+    #[inline(always)]
     fn text(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
@@ -112,13 +113,15 @@ impl Place {
 /// The labels.
 pub(super) struct Recent {
     places: Vec<Place>,
+    /// How many places there are to be.
+    room: usize,
     /// Which of two places is next to be displaced.
     turn: usize,
 }
 
 impl Recent {
     pub fn new() -> Self {
-        Self { places: vec![Place::FREE; PLACES], turn: 0 }
+        Self { places: Vec::new(), room: PLACES, turn: 0 }
     }
 
     /// The label that was given while the same was known.
@@ -136,6 +139,9 @@ impl Recent {
 
     /// Keeps a label that was given, if it is not too long.
     pub fn keep(&mut self, key: &Key, version: u32, label: &[u8]) {
+        if self.places.is_empty() {
+            self.places.resize(self.room, Place::FREE);
+        }
         let first = key.hash as usize % PLACES;
         let is_stale = |at: usize| self.places.get(at).is_some_and(|it| it.version != version);
         let at = match (is_stale(first), is_stale(first ^ 1)) {
@@ -165,6 +171,6 @@ impl Recent {
     /// A table that keeps nothing.
     #[cfg(test)]
     pub fn none() -> Self {
-        Self { places: Vec::new(), turn: 0 }
+        Self { places: Vec::new(), room: 0, turn: 0 }
     }
 }

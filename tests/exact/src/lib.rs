@@ -139,6 +139,14 @@ impl Guest {
         self.call::<_, ()>("proxy_on_delete", stream)
     }
 
+    /// The VM's linear memory now, in bytes: all of it, and its 4 KiB pages that hold anything.
+    pub fn memory_bytes(&self) -> (usize, usize) {
+        let memory = self.instance.get_memory(&self.store, "memory");
+        let bytes = memory.map_or(&[][..], |memory| memory.data(&self.store));
+        let used = bytes.chunks(4096).filter(|page| page.iter().any(|byte| *byte != 0)).count();
+        (bytes.len(), used * 4096)
+    }
+
     /// One request from beginning to end.
     pub fn request(&mut self, root: u32) -> Result<(), Error> {
         let stream = self.create(root)?;
