@@ -7,9 +7,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # The Envoys that are tested; the first one is run. ENVOY=/path/to/envoy stands for all of them.
-ENVOY_VERSIONS := 1.40.0 1.36.4
+ENVOY_VERSIONS := $(shell sed -n 's/^\([0-9.]*\) test$$/\1/p' tests/envoys)
 # Those of `make versions`.
-ENVOY_MATRIX := 1.40.0 1.39.3 1.38.2 1.37.0 1.36.4
+ENVOY_MATRIX := $(shell sed -n 's/^\([0-9][0-9.]*\).*/\1/p' tests/envoys)
 ENVOY ?=
 UPSTREAM ?=
 PLUGIN ?= envoy/plugin.json

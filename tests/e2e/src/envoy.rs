@@ -25,8 +25,10 @@ const START: Duration = Duration::from_secs(60);
 /// How long it may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(10);
 
-/// The versions on which everything is tested, newest first.
-pub const VERSIONS: [&str; 2] = ["1.40.0", "1.36.4"];
+/// The versions on which everything is tested, newest first: those of `tests/envoys` with a mark.
+fn versions() -> impl Iterator<Item = &'static str> {
+    include_str!("../../envoys").lines().filter_map(|line| line.strip_suffix(" test"))
+}
 
 /// An Envoy that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +47,10 @@ impl fmt::Display for Binary {
 
 impl Default for Binary {
     /// The program in the environment variable `ENVOY`, else the version in `ENVOY_VERSION`, else
-    /// the first of [`VERSIONS`].
+    /// the first that is tested.
     fn default() -> Self {
-        Self::chosen().unwrap_or_else(|| Self::of(VERSIONS[0]))
+        let newest = || versions().next().expect("a version is marked");
+        Self::chosen().unwrap_or_else(|| Self::of(newest()))
     }
 }
 
@@ -62,12 +65,12 @@ impl Binary {
         Self { path, version: version.to_owned() }
     }
 
-    /// The Envoys on which version-dependent behaviour is tested: all of [`VERSIONS`], or the one
+    /// The Envoys on which version-dependent behaviour is tested: all that are marked, or the one
     /// that `ENVOY` or `ENVOY_VERSION` names.
     pub fn tested() -> Vec<Self> {
         match Self::chosen() {
             Some(binary) => vec![binary],
-            None => VERSIONS.iter().map(|version| Self::of(version)).collect(),
+            None => versions().map(Self::of).collect(),
         }
     }
 
