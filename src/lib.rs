@@ -15,6 +15,7 @@ pub mod filter;
 pub mod flags;
 pub mod grpc;
 pub mod host;
+mod json;
 pub mod labels;
 pub mod limits;
 pub mod method;

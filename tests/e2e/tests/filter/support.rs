@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use route_metrics_e2e::Envoy;
 pub use route_metrics_e2e::scrape::Table;
 use route_metrics_e2e::wait::eventually_equal;
+use route_metrics_e2e::{Envoy, Request, http1};
+use serde_json::{Value, json};
 
 /// The labels of `http_requests_total` unless configured otherwise.
 pub const REQUEST: [&str; 3] = ["method", "endpoint", "status"];
@@ -75,6 +76,41 @@ pub fn expect_counted(envoy: &Envoy, all: &[Counted]) {
     assert_eq!(envoy.wait_for_access_log(all.len()).len(), all.len());
     assert_eq!(envoy.vm_reloads(), 0);
     assert_eq!(envoy.scrape().sum("route_metrics_errors_total"), 0.0);
+}
+
+/// The plugin configuration that has these templates and nothing else.
+pub fn templates(templates: &[&str]) -> Value {
+    json!({"endpoint": {"templates": templates, "inference": "off"}})
+}
+
+/// Asks for a path on a connection of its own, and gets 200.
+#[track_caller]
+pub fn get(envoy: &Envoy, path: &str) {
+    assert_eq!(http1::send(envoy.address(), &Request::get(path)).unwrap().status, 200);
+}
+
+/// The configurations of [`expect_update`].
+pub fn before_and_after() -> [Value; 2] {
+    [templates(&["/users/{id}"]), templates(&["/users/{id}", "/orders/{id}"])]
+}
+
+/// Checks that an Envoy with the first of [`before_and_after`] counts as the second says once
+/// `update` has brought it that, and that nothing is lost on the way.
+#[track_caller]
+pub fn expect_update(envoy: &mut Envoy, update: impl FnOnce(&mut Envoy)) {
+    get(envoy, "/users/1");
+    get(envoy, "/orders/1");
+    update(envoy);
+    get(envoy, "/users/2");
+    get(envoy, "/orders/2");
+    let expected = table(&[
+        (["GET", "/users/{id}", "200"], 2),
+        (["GET", "_UNMATCHED", "200"], 1),
+        (["GET", "/orders/{id}", "200"], 1),
+    ]);
+    expect_table(envoy, "http_requests_total", &REQUEST, &expected);
+    expect_decisions(envoy, 4, 0, 0);
+    assert_eq!(envoy.vm_reloads(), 0);
 }
 
 /// Where two tables differ, one line for each row.

@@ -8,16 +8,9 @@ use route_metrics_e2e::wait::eventually_equal;
 use route_metrics_e2e::{Answer, Binary, Envoy, Request, Setup, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{REQUEST, expect_decisions, expect_table, table};
-
-fn get(envoy: &Envoy, path: &str) {
-    let response = http1::send(envoy.address(), &Request::get(path)).unwrap();
-    assert_eq!(response.status, 200);
-}
-
-fn templates(templates: &[&str]) -> Value {
-    json!({"endpoint": {"templates": templates, "inference": "off"}})
-}
+use crate::support::{
+    REQUEST, before_and_after, expect_decisions, expect_table, expect_update, get, table, templates,
+};
 
 /// Three mistakes in different places, and words that must stand in the message for each.
 fn mistaken() -> (Value, [&'static str; 3]) {
@@ -34,20 +27,9 @@ fn an_update_keeps_the_counters_going() {
     for binary in Binary::tested() {
         let upstream = Upstream::start();
         let setup = Setup::new(upstream.address()).binary(&binary).dynamic();
-        let mut envoy = setup.clone().filter(templates(&["/users/{id}"])).start();
-        get(&envoy, "/users/1");
-        get(&envoy, "/orders/1");
-        assert!(envoy.update(&setup.clone().filter(templates(&["/users/{id}", "/orders/{id}"]))));
-        get(&envoy, "/users/2");
-        get(&envoy, "/orders/2");
-        let expected = table(&[
-            (["GET", "/users/{id}", "200"], 2),
-            (["GET", "_UNMATCHED", "200"], 1),
-            (["GET", "/orders/{id}", "200"], 1),
-        ]);
-        expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
-        expect_decisions(&envoy, 4, 0, 0);
-        assert_eq!(envoy.vm_reloads(), 0);
+        let [before, after] = before_and_after();
+        let mut envoy = setup.clone().filter(before).start();
+        expect_update(&mut envoy, |envoy| assert!(envoy.update(&setup.filter(after))));
     }
 }
 
@@ -55,8 +37,7 @@ fn an_update_keeps_the_counters_going() {
 fn updates_under_load_lose_nothing() {
     let upstream = Upstream::start();
     let setup = Setup::new(upstream.address()).dynamic();
-    let first = templates(&["/users/{id}"]);
-    let second = templates(&["/users/{id}", "/orders/{id}"]);
+    let [first, second] = before_and_after();
     let mut envoy = setup.clone().filter(first.clone()).start();
     let to = envoy.address();
     let done = AtomicBool::new(false);
