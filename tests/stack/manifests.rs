@@ -214,6 +214,18 @@ fn the_compose_file_asks_for_no_variable_that_the_script_does_not_set() {
     assert!(variables >= 10);
 }
 
+/// Images of Envoy are those of the version that is run here; see `tests/envoys`.
+#[test]
+fn images_of_envoy_are_the_newest_that_is_tested() {
+    let versions = fs::read_to_string(root().join("tests/envoys")).unwrap();
+    let newest = versions.lines().find_map(|line| line.strip_suffix(" test")).unwrap();
+    for file in ["envoy/compose.yaml", "envoy/kubernetes/sidecar.yaml"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let image = text.lines().find_map(|line| line.trim().strip_prefix("image: envoyproxy/"));
+        assert_eq!(image, Some(format!("envoy:v{newest}").as_str()), "{file}");
+    }
+}
+
 #[test]
 fn plugin_configurations_in_manifests_are_valid() {
     let mut checked = 0;
