@@ -31,7 +31,7 @@ impl Tracing {
                 "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
                 service_name: {service}
                 http_service:
-                  http_uri: {{ uri: "http://{host}:{port}/v1/traces", cluster: otlp, timeout: 1s }}
+                  http_uri: {{ uri: "http://{host}:{port}/v1/traces", cluster: otlp, timeout: 10s }}
             random_sampling: {{ value: {percent} }}
             operation: "%REQ(:METHOD)% %FILTER_STATE(wasm.endpoint:PLAIN)%"
             # OpenTelemetry wants `http.route` for configured routes alone; an endpoint that was
