@@ -98,7 +98,9 @@ pub fn protobuf(input: &[u8]) {
             && !bytes.iter().all(u8::is_ascii_whitespace)
             && serde_json::from_slice::<Value>(bytes).is_err()
     };
-    if is_message(input) && is_message(&bytes) {
+    // The library takes what is not of the wire type that a map has; the filter does not.
+    let refused = matches!(&loaded, Err(why) if why.to_string().contains("not JSON"));
+    if is_message(input) && is_message(&bytes) && !refused {
         let again = load(&bytes);
         assert_eq!(loaded.is_ok(), again.is_ok(), "{loaded:?} {again:?}");
         if let (Ok(one), Ok(other)) = (loaded, again) {
