@@ -98,8 +98,14 @@ pub fn protobuf(input: &[u8]) {
             && !bytes.iter().all(u8::is_ascii_whitespace)
             && serde_json::from_slice::<Value>(bytes).is_err()
     };
-    if is_message(input) && is_message(&bytes) {
-        let again = load(&bytes);
+    if !is_message(&bytes) {
+        return;
+    }
+    let not_read = |loaded: &Result<Recorded, Mistakes>| matches!(loaded, Err(why) if why.to_string().contains("not JSON"));
+    let again = load(&bytes);
+    assert!(!not_read(&again), "what the library writes is not read: {again:?}");
+    // The library takes what is not of the wire type that a map has; the filter does not.
+    if is_message(input) && !not_read(&loaded) {
         assert_eq!(loaded.is_ok(), again.is_ok(), "{loaded:?} {again:?}");
         if let (Ok(one), Ok(other)) = (loaded, again) {
             assert_eq!(one, other);
