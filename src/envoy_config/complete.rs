@@ -193,13 +193,18 @@ static_resources:
     /// What the module may do: beside `vm_config`, and in it.
     fn restrictions(&self) -> (String, String) {
         let (mut comment, capabilities) = match &self.needed {
-            Some(needed) => (
-                "# What the module calls with this configuration, and what of it Envoy has to call. When\n\
-                 # the configuration changes, print this anew and restart Envoy: VMs keep their list.\n\
-                 # Listeners with HTTP/3 need `proxy_on_delete`, too.\n"
-                    .to_owned(),
-                needed.as_slice(),
-            ),
+            Some(needed) => {
+                let restart = match self.version.is_some_and(EnvoyVersion::restricts_vms) {
+                    true => "print this anew",
+                    false => "print this anew and restart Envoy, whose VMs keep their list",
+                };
+                let comment = format!(
+                    "# What the module calls with this configuration, and what of it Envoy has to call. When\n\
+                     # the configuration changes, {restart}.\n\
+                     # Listeners with HTTP/3 need `proxy_on_delete`, too.\n"
+                );
+                (comment, needed.as_slice())
+            }
             None => (
                 "# All that the module calls, and all of it that Envoy calls.\n".to_owned(),
                 CAPABILITIES.as_slice(),

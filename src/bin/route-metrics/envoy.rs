@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "VERSION")]
     envoy_version: Option<EnvoyVersion>,
     /// Allow the module only what this plugin needs, not all that it can do, so that Envoy calls it less;
-    /// print this anew and restart Envoy when the plugin changes
+    /// print this anew when the plugin changes, and restart Envoys before 1.40
     #[arg(long)]
     needed_only: bool,
     /// Let nobody scrape without a name and password of this file, made with `htpasswd -s`

@@ -144,6 +144,38 @@ fn what_a_configuration_needs_is_enough_for_it() {
     }
 }
 
+/// An update to a configuration that needs more, and has a list with more: where the list is a VM's, one
+/// is made with it; where it is the plugin's, VMs keep the list with which they were made.
+#[test]
+fn an_update_brings_its_own_list_since_1_40() {
+    for binary in Binary::tested() {
+        let upstream = Upstream::start();
+        let setup = Setup::new(upstream.address()).binary(&binary).dynamic();
+        let with = |json: &Value| {
+            let parsed = config::parse(json.to_string().as_bytes()).unwrap();
+            let plugin = Plugin::new(json.clone());
+            setup.clone().plugin(plugin.settings(allow(&binary, needed(&parsed).into_iter())))
+        };
+        let version: EnvoyVersion = binary.version.parse().unwrap();
+        let brings = version.restricts_vms();
+        let mut envoy = with(&json!({})).start();
+        http1::send(envoy.address(), &Request::get("/users/1")).unwrap();
+        let header = reporting(&json!({"response_header": "x-metric-events"}));
+        assert!(envoy.update(&with(&header)));
+        let answer = Answer::new().header("x-metric-events", "app_jobs_total");
+        let request = Request::get("/users/1").answer(&answer);
+        let response = http1::send(envoy.address(), &request).unwrap();
+        assert_eq!(response.header("x-metric-events").is_none(), brings, "{binary}");
+        let expected = table(&[(["GET", "/users/{id}", "200"], 2)]);
+        expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
+        let counted = f64::from(u8::from(brings));
+        envoy.eventually("the event", |scrape| match scrape.sum("app_jobs_total") {
+            sum if sum == counted => Ok(()),
+            other => Err(format!("{other}")),
+        });
+    }
+}
+
 /// What one use of the filter does, seen from outside: all of it is true where nothing is left out
 /// of the list.
 const FACTS: [&str; 10] = [
