@@ -31,8 +31,9 @@ pub struct Active {
     gauges: Vec<Gauge>,
     /// The slot of this VM, once it had something to tell.
     slot: Option<u32>,
-    /// What tells this VM's slot from a successor's.
+    /// What tells this VM's slot from a successor's: of the time, and of what VMs differ by.
     mark: u64,
+    seed: u64,
     ticks: u64,
     seen: HashMap<u32, Seen>,
     page: Vec<u8>,
@@ -45,6 +46,11 @@ struct Seen {
 }
 
 impl Active {
+    /// No gauges yet. The seed should differ between VMs.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
     /// The gauge of this name, for [`Active::raise`] and [`Active::lower`].
     pub fn gauge(&mut self, host: &impl Host, registry: &mut Registry, name: &str) -> usize {
         if let Some(index) = self.gauges.iter().position(|gauge| gauge.name == name) {
@@ -118,7 +124,7 @@ impl Active {
 
     /// A slot that is nobody's.
     fn claim(&mut self, host: &impl Host) -> Option<(u32, u32)> {
-        self.mark = host.now_ns();
+        self.mark = host.now_ns() ^ self.seed;
         (0..MAX_SLOTS).find_map(|index| {
             self.page.clear();
             match host.shared_get(&Self::key(index), &mut self.page) {

@@ -165,7 +165,7 @@ impl<H: Host> Filter<H> {
         Self {
             host,
             registry: Registry::default(),
-            active: Active::default(),
+            active: Active::new(seed),
             random: Random::new(seed),
             learners: Learners::default(),
             learned: SharedList::new("route-metrics/learned".to_owned()),
