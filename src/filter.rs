@@ -409,18 +409,18 @@ impl<H: Host> Filter<H> {
         self.decisions.count(decision);
     }
 
-    /// The host forgets a stream. If it has not said that it ended, it ends now. Or it forgets a
-    /// root context: what waits for the next flush may have to go without one.
-    pub fn forget(&mut self, stream: u32) {
+    /// The host forgets a stream, which ends now if it has not ended before. Or it forgets a root
+    /// context: what waits for the next flush may have to go without one.
+    pub fn forget(&mut self, context: u32) {
         // Nearly always it has, just before.
-        if stream == self.ended {
+        if context == self.ended {
             return;
         }
-        if self.roots.contains_key(&stream) {
+        if self.roots.contains_key(&context) {
             self.active.tell(&self.host);
             self.decisions.flush(&self.host);
         } else {
-            self.end(stream);
+            self.end(context);
         }
     }
 

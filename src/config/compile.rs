@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::protobuf::number as shown;
 use super::{Config, DurationUnit, Label, Limits, Mistakes, Source, join};
 use crate::endpoint::Endpoints;
 use crate::host::MetricKind;
 use crate::labels::{self, NONE, OTHER, UNMATCHED};
 use crate::limits::MAX_LABELS;
+use crate::number::json as shown;
 use crate::plan::{
     Choice, LabelPlan, Measure, MetricPlan, Plan, RequestHeader, SamplingPlan, SourcePlan,
 };

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::compile::Compiler;
-use super::protobuf::number as shown;
 use super::{
     CustomLabel, CustomMetric, InferenceMode, Label, Match, MetricSource, MetricType, Source,
     Value, ValueSource, join,
@@ -14,7 +13,7 @@ use crate::events::{EventMetric, EventsPlan, header};
 use crate::host::MetricKind;
 use crate::labels::{self, OTHER, UNMATCHED};
 use crate::method;
-use crate::number::Number;
+use crate::number::{Number, json as shown};
 use crate::plan::{CustomPlan, LabelPlan, SourcePlan};
 use crate::request::MAX_HEADER;
 use crate::rules::{Conditions, HeaderCondition, HeaderPlace, Rule, Rules, ValuePlan};

@@ -3,7 +3,9 @@
 //! The message has three types and six kinds of values (google/protobuf/struct.proto); a library for
 //! any message is many times the size of what reads this one.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+
+use crate::number::json as number;
 
 /// Messages within each other; prost's bound, too.
 const MAX_DEPTH: usize = 100;
@@ -94,19 +96,6 @@ fn list(mut bytes: &[u8], depth: usize, list: &mut Vec<Value>) -> Option<()> {
         }
     }
     Some(())
-}
-
-/// A number as JSON has it: a Struct has only doubles, and what is whole in one must count as whole.
-/// What is not finite is null. Messages print numbers by it, too: Rust's own way takes 13 kB of the
-/// module.
-pub fn number(number: f64) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT {
-        #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
-        let whole = number as i64;
-        return Value::from(whole);
-    }
-    Number::from_f64(number).map_or(Value::Null, Value::Number)
 }
 
 fn text(bytes: &[u8]) -> Option<String> {

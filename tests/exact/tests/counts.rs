@@ -19,51 +19,82 @@ struct Case {
     name: &'static str,
     configuration: &'static str,
     path: fn(u32) -> String,
+    /// How the request ends, where that is not 200 with an announced size.
+    answer: fn(&mut World),
     /// Host calls that one request may make.
     most_calls: u64,
 }
+
+const PLAIN: fn(&mut World) = |_| {};
 
 const CASES: &[Case] = &[
     Case {
         name: "recorded, template",
         configuration: r#"{"endpoint": {"templates": ["/users/{id}"]}}"#,
         path: |index| format!("/users/{}", 1000 + index % 9000),
+        answer: PLAIN,
+        most_calls: 8,
+    },
+    Case {
+        name: "recorded, size not announced",
+        configuration: r#"{"endpoint": {"templates": ["/users/{id}"]}}"#,
+        path: |index| format!("/users/{}", 1000 + index % 9000),
+        answer: |world| world.response_headers.retain(|(name, _)| name != b"content-length"),
+        most_calls: 8,
+    },
+    Case {
+        name: "recorded, failed",
+        configuration: r#"{"endpoint": {"templates": ["/users/{id}"]}}"#,
+        path: |index| format!("/users/{}", 1000 + index % 9000),
+        answer: |world| {
+            for (name, value) in &mut world.response_headers {
+                if name == b":status" {
+                    *value = b"500".to_vec();
+                }
+            }
+        },
         most_calls: 8,
     },
     Case {
         name: "recorded, 1,000 templates",
         configuration: "templates",
         path: |index| format!("/api/v1/resource{}/{}/items", index % 1000, index),
+        answer: PLAIN,
         most_calls: 8,
     },
     Case {
         name: "recorded, inferred, one path",
         configuration: "{}",
         path: |_| "/api/v1/users/4711/orders/12".to_owned(),
+        answer: PLAIN,
         most_calls: 8,
     },
     Case {
         name: "recorded, inferred, distinct paths",
         configuration: "{}",
         path: |index| format!("/api/v1/users/{}/orders/{}", 10_000 + index * 7, index % 977),
+        answer: PLAIN,
         most_calls: 8,
     },
     Case {
         name: "excluded",
         configuration: r#"{"endpoint": {"exclude": ["/healthz"]}}"#,
         path: |_| "/healthz".to_owned(),
+        answer: PLAIN,
         most_calls: 8,
     },
     Case {
         name: "sampled out",
         configuration: r#"{"sampling": {"rate": 0.000000001}}"#,
         path: |_| "/api/v1/users/4711/orders/12".to_owned(),
+        answer: PLAIN,
         most_calls: 1,
     },
     Case {
         name: "disabled",
         configuration: r#"{"enabled": false}"#,
         path: |_| "/api/v1/users/4711/orders/12".to_owned(),
+        answer: PLAIN,
         most_calls: 0,
     },
 ];
@@ -83,7 +114,9 @@ impl Case {
 
     /// What one request does, and the instructions that it takes on average.
     fn count(&self) -> Counts {
-        let mut guest = Guest::start(World::get("/"));
+        let mut world = World::get("/");
+        (self.answer)(&mut world);
+        let mut guest = Guest::start(world);
         let configured = guest.configure(ROOT, &self.configuration()).expect("it does not trap");
         assert!(configured, "{}: {:?}", self.name, guest.world().log);
         let mut each = None;
