@@ -96,7 +96,7 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	cargo test --package route-metrics-e2e --no-fail-fast
 
-# The module for tests that kill a VM on purpose: it dies when a request says so (src/trap.rs).
+# The module for tests that kill a VM on purpose: it dies when a request says so (src/module/trap.rs).
 .PHONY: trap
 trap:
 	@tests/setup.sh rust

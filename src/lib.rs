@@ -1,44 +1,23 @@
 //! Per-endpoint request metrics for Envoy.
 //!
 //! The crate is the core of a proxy-wasm filter and of the command `route-metrics`. Everything
-//! but the adapter to the host is free of proxy-wasm and runs natively, too.
+//! but the adapters to the host (`module`) is free of proxy-wasm and runs natively, too. Folders
+//! import downwards only: `command` and `module` → [`filter`] → [`plan`] → [`custom`] →
+//! [`series`], [`endpoint`] → [`labels`] → [`request`], [`config`] → [`host`].
 
-#[cfg(target_os = "wasi")]
-mod abi;
-pub mod active;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod command;
 pub mod config;
+pub mod custom;
 pub mod endpoint;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod envoy_config;
-pub mod events;
 pub mod filter;
-pub mod flags;
-pub mod grpc;
 pub mod host;
-mod json;
 pub mod labels;
-pub mod limits;
-pub mod method;
-pub mod number;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod openapi;
-pub mod pairs;
+mod module;
 pub mod plan;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod preview;
-#[cfg(not(target_os = "wasi"))]
-pub mod recorder;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod reference;
-pub mod registry;
 pub mod request;
-pub mod rules;
 pub mod sampling;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod stack;
-#[cfg(all(target_os = "wasi", route_metrics_trap))]
-mod trap;
-pub mod value;
+pub mod series;
 
 /// The attribute `test` of the test modules, so that the same tests run as Wasm under Node, too.
 #[cfg(all(test, not(all(target_arch = "wasm32", target_os = "unknown"))))]

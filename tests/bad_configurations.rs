@@ -8,7 +8,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use route_metrics::config::{self, Capacity};
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 
 /// Each configuration, and all that is said of it.
 const REFUSED: &[(&str, &[&str])] = &[
@@ -266,7 +267,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
 ];
 
 fn mistakes(configuration: &str, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
-    match config::load(configuration.as_bytes(), variable, Capacity::Checked) {
+    match plan::load(configuration.as_bytes(), variable, Capacity::Checked) {
         Ok(_) => Vec::new(),
         Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
     }

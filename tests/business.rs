@@ -11,8 +11,8 @@ mod common;
 
 use common::{ROOT, Request, Worker, get};
 use route_metrics::filter::Action;
+use route_metrics::host::recorder::Recorder;
 use route_metrics::host::{HeaderMap, MetricKind, Property};
-use route_metrics::recorder::Recorder;
 use serde_json::{Value, json};
 
 const REGISTER: &str = "/api/v1/auth/register";

@@ -11,8 +11,8 @@ mod common;
 
 use common::{ROOT, Request, Worker, get};
 use route_metrics::filter::Filter;
+use route_metrics::host::recorder::Recorder;
 use route_metrics::host::{LogLevel, MetricKind, Property};
-use route_metrics::recorder::Recorder;
 
 const TEMPLATES: &str = r#"{"endpoint": {"templates": ["/users/{id}", "/orders/{id}/items"],
     "exclude": ["/healthz"], "inference": "off"}}"#;

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use route_metrics::config::{self, Capacity};
+use route_metrics::command::openapi::Import;
+use route_metrics::config;
 use route_metrics::endpoint::{CanonicalPath, Found};
-use route_metrics::openapi::Import;
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 use serde_json::{Value, json};
 
 /// Method, path and template of each request.
@@ -33,7 +35,7 @@ fn grouping_accuracy(templates: &str, requests: &Requests) -> f64 {
     import.add(Path::new("api.json"), specification(templates).to_string().as_bytes()).unwrap();
     let (configuration, _) = import.configuration();
     let configuration = configuration.to_string();
-    let plan = config::load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();
+    let plan = plan::load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();
     let label = |method: &str, path: &str| match plan
         .endpoints
         .find(method.as_bytes(), &CanonicalPath::new(path.as_bytes()))

@@ -67,10 +67,11 @@ fn printed_files_are_what_the_command_prints() {
 fn printed_yaml_parses_and_holds_the_plugin() {
     for (file, arguments) in FILES.iter().filter(|(file, _)| file.ends_with(".yaml")) {
         let text = printed(arguments);
-        let documents = route_metrics::envoy_config::yaml(text.as_bytes()).unwrap();
+        let documents = route_metrics::command::envoy_config::yaml(text.as_bytes()).unwrap();
         assert!(documents.iter().all(serde_json::Value::is_object), "{file}");
     }
-    let plugins = route_metrics::envoy_config::plugins(printed(FILES[0].1).as_bytes()).unwrap();
+    let plugins =
+        route_metrics::command::envoy_config::plugins(printed(FILES[0].1).as_bytes()).unwrap();
     let [plugin] = &plugins[..] else { panic!("{plugins:?}") };
     assert_eq!(plugin.configuration.trim_ascii(), b"{}");
 }

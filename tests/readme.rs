@@ -12,8 +12,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use route_metrics::config::{self, Capacity, VARIABLES};
+use route_metrics::config::{self, VARIABLES};
 use route_metrics::filter::HASH_KEY;
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,7 +75,7 @@ fn shell_lines() -> Vec<String> {
 #[test]
 fn configurations_are_accepted() {
     for block in blocks("json") {
-        let plan = config::load(block.as_bytes(), |_| None, Capacity::Checked);
+        let plan = plan::load(block.as_bytes(), |_| None, Capacity::Checked);
         assert!(plan.is_ok(), "{block}\n{}", plan.err().unwrap());
     }
 }
@@ -81,7 +83,7 @@ fn configurations_are_accepted() {
 #[test]
 fn yaml_parses() {
     for block in blocks("yaml") {
-        route_metrics::envoy_config::yaml(block.as_bytes()).unwrap();
+        route_metrics::command::envoy_config::yaml(block.as_bytes()).unwrap();
     }
     // The failure policy is the one that is shipped.
     let shipped = read("envoy/envoy.yaml");
@@ -171,7 +173,7 @@ fn families() -> Vec<(String, BTreeSet<String>)> {
 fn families_and_labels_are_those_of_the_defaults() {
     let switched_on =
         r#"{"metrics": {"request_size": {"enabled": true}}, "detailed": {"enabled": true}}"#;
-    let plan = config::load(switched_on.as_bytes(), |_| None, Capacity::Checked).unwrap();
+    let plan = plan::load(switched_on.as_bytes(), |_| None, Capacity::Checked).unwrap();
     let families = families();
     for metric in &plan.metrics {
         let labels: BTreeSet<String> =
@@ -210,7 +212,7 @@ fn the_sample_has_the_form_of_a_scrape() {
 #[test]
 fn messages_are_those_that_are_printed() {
     let configuration = br#"{"limits": {"max_values_per_label": 0}, "sampling": {"rate": 2}}"#;
-    let mistakes = config::load(configuration, |_| None, Capacity::Checked).unwrap_err();
+    let mistakes = plan::load(configuration, |_| None, Capacity::Checked).unwrap_err();
     assert_eq!(blocks("text"), [mistakes.to_string()]);
 }
 

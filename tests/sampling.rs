@@ -11,7 +11,7 @@ mod common;
 
 use common::{Request, Worker, get};
 use route_metrics::host::MetricKind;
-use route_metrics::recorder::Recorder;
+use route_metrics::host::recorder::Recorder;
 
 const REQUESTS: u64 = 60_000;
 

@@ -1,7 +1,7 @@
 //! Environment variables of the VM that override the plugin configuration.
 
 use super::{Config, Mistakes};
-use crate::number;
+use crate::config::number;
 
 /// The variables, in the order in which they are read.
 pub const VARIABLES: [&str; 4] =

@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{Config, Mistakes, protobuf, read};
-use crate::json::visit_scalars;
+use crate::config::json_values::visit_scalars;
 
 /// The configuration in `bytes`: JSON text, a serialized `google.protobuf.Struct`, or nothing.
 ///

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::number::json as number;
+use crate::config::number::json as number;
 
 /// Messages within each other; prost's bound, too.
 const MAX_DEPTH: usize = 100;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::model::Value as MetricValue;
 use super::model::*;
 use super::{Mistakes, join};
-use crate::number;
+use crate::config::number;
 
 /// The most mistakes that are noted; a file with more is not a configuration.
 const MAX_MISTAKES: usize = 100;

@@ -3,9 +3,9 @@
 
 use super::{CanonicalPath, Form, Found, Inference};
 use crate::config::InferenceMode;
-use crate::grpc;
 use crate::labels::UNMATCHED;
 use crate::plan::Plan;
+use crate::request::grpc;
 
 /// What infers endpoints, one for each mode; configurations of one VM share them.
 pub struct Learners {
@@ -109,12 +109,13 @@ pub fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Capacity};
+    use crate::plan;
+    use crate::plan::Capacity;
     use crate::test;
 
     #[test]
     fn a_call_of_grpc_is_an_endpoint() {
-        let plan = config::load(b"{}", |_| None, Capacity::Checked).unwrap();
+        let plan = plan::load(b"{}", |_| None, Capacity::Checked).unwrap();
         let mut learners = Learners::default();
         for (code, expected) in [(200, "/shop.v1.Cart/AddItem"), (404, UNMATCHED)] {
             let mut out = Vec::new();
@@ -126,7 +127,7 @@ mod tests {
     }
 
     fn label(configuration: &str, path: &str, knowledge: Knowledge, route: &str) -> Option<String> {
-        let plan = config::load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();
+        let plan = plan::load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();
         let mut learners = Learners::default();
         let mut out = b"left over".to_vec();
         let route_name = |out: &mut Vec<u8>| {

@@ -5,33 +5,26 @@
 //! route name and to inference.
 
 mod decide;
-mod facts;
 mod hash;
-mod infer;
-mod learner;
+mod inference;
 mod matcher;
 mod path;
-mod recent;
-mod rules;
-mod score;
+mod regex;
 mod template;
-mod vocabulary;
-mod weights;
 
 use std::fmt;
 
 use hashbrown::HashTable;
 
 pub use decide::{Decided, Knowledge, Learners, decide};
-pub use facts::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
-pub use learner::{Inference, Reason};
+pub use inference::{Inference, MAX_LOG_BYTES, MAX_NEWS_BYTES, Reason};
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
-pub use rules::MAX_TEXT_BYTES;
+pub use regex::MAX_TEXT_BYTES;
 
 use crate::config::{self, Mistakes};
 use crate::labels;
 use matcher::{Conflict, Matcher};
-use rules::Rule;
+use regex::Rule;
 use template::Template;
 
 /// The longest endpoint of a rule, in bytes.
@@ -212,7 +205,7 @@ impl Endpoints {
         if self.rules.is_empty() {
             return None;
         }
-        rules::with_text(path, |text| {
+        regex::with_text(path, |text| {
             let matched = |(rule, _): &(Rule, u32)| rule.matches(text);
             let index = self.rules.iter().position(matched)?;
             let (_, label) = self.rules.get(index)?;

@@ -50,7 +50,7 @@ fn errors(arguments: &[&str], input: &str) -> Vec<String> {
 }
 
 fn yaml(text: &str) -> Value {
-    let mut documents = route_metrics::envoy_config::yaml(text.as_bytes()).unwrap();
+    let mut documents = route_metrics::command::envoy_config::yaml(text.as_bytes()).unwrap();
     assert_eq!(documents.len(), 1, "{text}");
     documents.remove(0)
 }
@@ -214,7 +214,7 @@ fn the_whole_configuration_keeps_the_plugin_as_it_was_written() {
     for upstream in ["[::1]:8080", "127.0.0.1:80", "app.example:8080"] {
         let text =
             stdout(&["envoy", "-", "--upstream", upstream, "--module", "a \"b\".wasm"], plugin);
-        let plugins = route_metrics::envoy_config::plugins(
+        let plugins = route_metrics::command::envoy_config::plugins(
             text.replace("a \\\"b\\\"", "route_metrics").as_bytes(),
         )
         .unwrap();

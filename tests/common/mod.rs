@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use route_metrics::filter::Filter;
+use route_metrics::host::recorder::Recorder;
 use route_metrics::host::{HeaderMap, Host, MetricKind, Property};
-use route_metrics::recorder::Recorder;
 
 /// One worker with one configuration.
 pub struct Worker {

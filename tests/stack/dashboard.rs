@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use route_metrics::stack::dashboard;
+use route_metrics::command::stack::dashboard;
 use serde_json::{Value, json};
 
 use crate::support::{families, promtool, variants};

@@ -9,8 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use route_metrics::config::{Capacity, compile, parse};
-use route_metrics::envoy_config::{StatsConfig, yaml};
+use route_metrics::command::envoy_config::{StatsConfig, yaml};
+use route_metrics::config::parse;
+use route_metrics::plan::{Capacity, compile};
 use serde_json::Value;
 
 use crate::support::rules;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use route_metrics::envoy_config::buckets;
-use route_metrics::stack::RuleFile;
+use route_metrics::command::envoy_config::buckets;
+use route_metrics::command::stack::RuleFile;
 use serde_json::json;
 
 use crate::support::{promtool, rules, variants};

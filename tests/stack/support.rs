@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use route_metrics::config::{Capacity, compile, parse};
-use route_metrics::stack::{Families, Options, RuleFile, rule_file};
+use route_metrics::command::stack::{Families, Options, RuleFile, rule_file};
+use route_metrics::config::parse;
+use route_metrics::plan::{Capacity, compile};
 use serde_json::{Value, json};
 
 /// The families of a configuration.

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use route_metrics::command::envoy_config::StatsConfig;
 use route_metrics::config;
-use route_metrics::envoy_config::StatsConfig;
 
 use crate::{Outcome, input};
 

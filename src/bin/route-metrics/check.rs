@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use route_metrics::config::{self, Capacity};
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 
 use crate::{Outcome, input};
 
@@ -18,7 +19,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let mut errors = Vec::new();
     for plugin in input::plugins(&arguments.file)? {
-        if let Err(mistakes) = config::load(&plugin.configuration, |_| None, Capacity::Checked) {
+        if let Err(mistakes) = plan::load(&plugin.configuration, |_| None, Capacity::Checked) {
             errors.push(input::refused(&plugin, &mistakes).to_string());
         }
     }

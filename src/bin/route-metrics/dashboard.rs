@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use route_metrics::config::Capacity;
-use route_metrics::stack::{Families, dashboard};
+use route_metrics::command::stack::{Families, dashboard};
+use route_metrics::plan::Capacity;
 
 use crate::{Outcome, input};
 

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use route_metrics::config;
-use route_metrics::envoy_config::{
+use route_metrics::command::envoy_config::{
     Complete, EnvoyVersion, MetricsAccess, MetricsTls, Network, StatsConfig, Tracing, Upstream,
     needed,
 };
+use route_metrics::config;
 
 use crate::{Outcome, input};
 

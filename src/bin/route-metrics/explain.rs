@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use route_metrics::config::{Capacity, Config, InferenceMode};
+use route_metrics::config::{Config, InferenceMode};
 use route_metrics::endpoint::{CanonicalPath, Form, Knowledge};
 use route_metrics::labels;
+use route_metrics::plan::Capacity;
 
 use crate::labeller::Labeller;
 use crate::{Outcome, input};

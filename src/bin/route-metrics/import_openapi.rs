@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use route_metrics::openapi::{self, Import};
+use route_metrics::command::openapi::{self, Import};
 
 use crate::{Outcome, input};
 

@@ -4,8 +4,10 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use route_metrics::config::{self, Capacity, Config, Mistakes};
-use route_metrics::envoy_config::{self, Plugin};
+use route_metrics::command::envoy_config::{self, Plugin};
+use route_metrics::config::{self, Config, Mistakes};
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 use route_metrics::plan::Plan;
 
 /// The bytes of a file; `-` is standard input.
@@ -39,7 +41,7 @@ pub fn plugin(file: &Path) -> anyhow::Result<Plugin> {
 pub fn plan(file: &Path, capacity: Capacity) -> anyhow::Result<(Config, Plan)> {
     let plugin = plugin(file)?;
     let parsed = config::parse(&plugin.configuration).and_then(|config| {
-        let plan = config::compile(&config, capacity)?;
+        let plan = plan::compile(&config, capacity)?;
         Ok((config, plan))
     });
     parsed.map_err(|mistakes| refused(&plugin, &mistakes))

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use route_metrics::config::Capacity;
 use route_metrics::endpoint::Knowledge;
+use route_metrics::plan::Capacity;
 use route_metrics::plan::Plan;
 
 use crate::labeller::Labeller;
@@ -102,7 +102,7 @@ mod tests {
     use route_metrics::config;
 
     fn labels(configuration: &str, requests: &[u8]) -> String {
-        let plan = config::load(configuration.as_bytes(), |_| None, Capacity::Ignored).unwrap();
+        let plan = plan::load(configuration.as_bytes(), |_| None, Capacity::Ignored).unwrap();
         let mut out = Vec::new();
         label(&plan, requests, &mut out).unwrap();
         String::from_utf8(out).unwrap()

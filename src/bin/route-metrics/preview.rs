@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, anyhow, bail};
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
-use route_metrics::preview::log::Lines;
-use route_metrics::preview::{Replay, Report, html, write_text};
+use route_metrics::command::preview::log::Lines;
+use route_metrics::command::preview::{Replay, Report, html, write_text};
 
 use crate::{Outcome, input};
 

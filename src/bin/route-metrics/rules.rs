@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use route_metrics::config::Capacity;
-use route_metrics::stack::{Families, Options, rule_file};
+use route_metrics::command::stack::{Families, Options, rule_file};
+use route_metrics::plan::Capacity;
 
 use crate::{Outcome, input};
 

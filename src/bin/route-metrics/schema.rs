@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use route_metrics::reference;
+use route_metrics::command::reference;
 
 use crate::Outcome;
 

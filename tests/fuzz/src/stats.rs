@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
-use route_metrics::config::OWN_LABELS;
 use route_metrics::host::MetricKind;
+use route_metrics::host::recorder::{Recorded, Recorder};
 use route_metrics::labels;
+use route_metrics::plan::OWN_LABELS;
 use route_metrics::plan::{CustomPlan, Plan};
-use route_metrics::recorder::{Recorded, Recorder};
 
 /// Unanchored expressions of Istio's bootstrap and of Envoy's own tags, none of which may see
 /// anything in a name of the filter's; each with a text that is in whatever it matches.

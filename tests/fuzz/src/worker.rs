@@ -1,10 +1,11 @@
 //! One worker with the filter, on a host in memory.
 
-use route_metrics::config::{self, Capacity};
 use route_metrics::filter::Filter;
+use route_metrics::host::recorder::Recorder;
 use route_metrics::host::{HeaderMap, MetricKind, Property};
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 use route_metrics::plan::Plan;
-use route_metrics::recorder::Recorder;
 
 use crate::stats;
 
@@ -13,7 +14,7 @@ pub const ROOT: u32 = 1;
 
 /// The plan of a configuration that is right.
 pub fn plan(configuration: &str) -> Plan {
-    match config::load(configuration.as_bytes(), |_| None, Capacity::Checked) {
+    match plan::load(configuration.as_bytes(), |_| None, Capacity::Checked) {
         Ok(plan) => plan,
         Err(mistakes) => panic!("{configuration}: {mistakes:?}"),
     }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use route_metrics::command::envoy_config::needed;
 use route_metrics::config;
-use route_metrics::envoy_config::needed;
 use serde_json::{Map, Value, json};
 
 use crate::Options;

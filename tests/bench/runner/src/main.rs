@@ -17,7 +17,7 @@ use std::time::Duration;
 use cases::Case;
 use envoy::Envoy;
 use report::{Results, Round};
-use route_metrics::envoy_config::EnvoyVersion;
+use route_metrics::command::envoy_config::EnvoyVersion;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

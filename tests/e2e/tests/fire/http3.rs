@@ -2,7 +2,7 @@
 //! QUIC to another one, where the filter is.
 //!
 //! Envoy never tells a filter to log such a stream, only that it is gone; see `proxy_on_delete` in
-//! `src/abi.rs`.
+//! `src/module/wasm.rs`.
 
 use std::path::Path;
 use std::process::Command;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use route_metrics::command::envoy_config::{CAPABILITIES, EnvoyVersion, needed};
 use route_metrics::config;
-use route_metrics::envoy_config::{CAPABILITIES, EnvoyVersion, needed};
 use route_metrics_e2e::http1::Connection;
 use route_metrics_e2e::scrape::Scrape;
 use route_metrics_e2e::{Answer, Binary, Plugin, Request, Setup, Upstream, http1};

@@ -1,6 +1,6 @@
 //! What `route-metrics envoy` prints starts in each version of Envoy, without a warning.
 
-use route_metrics::envoy_config::EnvoyVersion;
+use route_metrics::command::envoy_config::EnvoyVersion;
 use route_metrics_e2e::{Binary, Request, Upstream, http1};
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What `route-metrics bootstrap` prints for Istio and Envoy Gateway, put into a real Envoy in the
 //! form in which those products write it.
 
-use route_metrics::envoy_config::{buckets, yaml};
+use route_metrics::command::envoy_config::{buckets, yaml};
 use route_metrics_e2e::{
     Answer, Envoy, Request, Setup, Stats, Upstream, command, http1, repository,
 };

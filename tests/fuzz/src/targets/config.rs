@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use prost::Message;
 use prost_types::value::Kind;
-use route_metrics::config::{self, Capacity, Mistakes};
-use route_metrics::envoy_config::StatsConfig;
+use route_metrics::command::envoy_config::StatsConfig;
+use route_metrics::config::{self, Mistakes};
 use route_metrics::labels;
-use route_metrics::limits::MAX_LABELS;
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 use route_metrics::plan::Plan;
+use route_metrics::series::MAX_LABELS;
 use serde_json::Value;
 
 use crate::stats::{self, Family};
@@ -28,7 +30,7 @@ fn recorded(plan: &Plan) -> Recorded {
 
 /// The plan of a configuration, after the checks that every configuration must pass.
 fn load(bytes: &[u8]) -> Result<Recorded, Mistakes> {
-    let load = || config::load(bytes, |_| None, Capacity::Checked);
+    let load = || plan::load(bytes, |_| None, Capacity::Checked);
     match load() {
         Err(mistakes) => {
             assert!(!mistakes.is_empty(), "refused without a reason");

@@ -1,9 +1,9 @@
 //! Events that applications report, in a response header and as a posted body.
 
-use route_metrics::events::{header, post};
+use route_metrics::custom::{header, post};
+use route_metrics::host::recorder::Recorder;
 use route_metrics::host::{HeaderMap, Property};
 use route_metrics::plan::Plan;
-use route_metrics::recorder::Recorder;
 use serde_json::Value;
 
 use crate::stats;

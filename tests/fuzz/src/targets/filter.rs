@@ -1,10 +1,10 @@
 //! The whole filter: callbacks of Envoy in any order, on two workers.
 
 use arbitrary::{Result, Unstructured};
-use route_metrics::events::post;
+use route_metrics::custom::post;
+use route_metrics::host::recorder::Recorder;
 use route_metrics::host::{HeaderMap, LogLevel, MetricKind, Property};
 use route_metrics::plan::Plan;
-use route_metrics::recorder::Recorder;
 
 use crate::stats;
 use crate::worker::{ROOT, Worker, plan};

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::time::Duration;
 
-use route_metrics::preview::log::{Entry, Lines, MAX_LINE, Parser};
-use route_metrics::preview::{Replay, Report, html, write_text};
+use route_metrics::command::preview::log::{Entry, Lines, MAX_LINE, Parser};
+use route_metrics::command::preview::{Replay, Report, html, write_text};
 
 /// A configuration with few places, so that some lines are folded.
 const CONFIGURATION: &str = r#"{

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use route_metrics::config::{self, Capacity};
+use route_metrics::command::openapi::Import;
 use route_metrics::endpoint::CanonicalPath;
-use route_metrics::openapi::Import;
+use route_metrics::plan;
+use route_metrics::plan::Capacity;
 
 /// A folder that is not there, so that relative references lead nowhere.
 const NAME: &str = "/no-such-folder/specification.yaml";
@@ -31,7 +32,7 @@ pub fn specification(input: &[u8]) {
     }
     let templates = import.templates();
     let text = import.configuration().0.to_string();
-    let plan = match config::load(text.as_bytes(), |_| None, Capacity::Checked) {
+    let plan = match plan::load(text.as_bytes(), |_| None, Capacity::Checked) {
         Ok(plan) => plan,
         Err(mistakes) => panic!("{text}: {mistakes:?}"),
     };

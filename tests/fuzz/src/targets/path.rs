@@ -1,9 +1,9 @@
 //! Request paths, from the bytes that a client sends to the label in a scrape.
 
 use route_metrics::endpoint::{CanonicalPath, Decided, MAX_SEGMENTS};
+use route_metrics::host::recorder::Recorder;
 use route_metrics::labels;
 use route_metrics::plan::Plan;
-use route_metrics::recorder::Recorder;
 
 use crate::stats;
 use crate::worker::{Worker, plan};

@@ -1,0 +1,17 @@
+//! Configurations of Envoy, read and written: where the plugin stands in one, and what it needs
+//! there. Native only.
+
+mod capabilities;
+mod complete;
+mod find;
+mod metrics_listener;
+mod posts;
+mod stats;
+mod tracing;
+
+pub use capabilities::{CAPABILITIES, EnvoyVersion, needed};
+pub use complete::{Complete, Upstream};
+pub use find::{Plugin, plugins, yaml};
+pub use metrics_listener::{MetricsAccess, MetricsTls, Network};
+pub use stats::{Buckets, StatsConfig, buckets};
+pub use tracing::Tracing;

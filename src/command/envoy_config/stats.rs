@@ -1,0 +1,234 @@
+//! What the plugin needs of Envoy's `stats_config`: the expressions that take labels out of stat
+//! names, and buckets that fit what is measured.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crate::config::{Config, MetricType, Mistakes};
+use crate::host::MetricKind;
+use crate::labels;
+use crate::plan;
+use crate::plan::{Capacity, OWN_LABELS};
+
+/// Where Envoy puts the metrics of Wasm plugins; Prometheus output drops it.
+const SCOPE: &str = "wasmcustom.";
+
+/// The upper bounds of a histogram's buckets, and what they are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buckets {
+    /// The unit of the bounds, in words.
+    pub unit: &'static str,
+    /// Ascending. Envoy keeps two significant digits of a value, so bounds of two digits are exact.
+    pub bounds: &'static [u64],
+}
+
+/// Those that OpenTelemetry advises for `http.server.request.duration`, from 5 ms to 10 s, with
+/// 1 ms and 2.5 ms below, where a proxy's own answers and caches are, and 30 s above, beyond the
+/// 15 s after which Envoy's default route timeout ends a request. Each bound is one line per series
+/// in the scrape.
+const MICROSECONDS: Buckets = Buckets {
+    unit: "microseconds",
+    bounds: &[
+        1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 75_000, 100_000, 250_000, 500_000, 750_000,
+        1_000_000, 2_500_000, 5_000_000, 7_500_000, 10_000_000, 30_000_000,
+    ],
+};
+
+/// As [`MICROSECONDS`], in whole milliseconds.
+const MILLISECONDS: Buckets = Buckets {
+    unit: "milliseconds",
+    bounds: &[1, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000, 30_000],
+};
+
+/// Half a decade each, from a short JSON answer to a download: sizes spread over many orders of
+/// magnitude, and what matters is which. Decimal, because 1024 has more than two digits.
+const BYTES: Buckets = Buckets {
+    unit: "bytes",
+    bounds: &[
+        100,
+        500,
+        1_000,
+        5_000,
+        10_000,
+        50_000,
+        100_000,
+        500_000,
+        1_000_000,
+        5_000_000,
+        10_000_000,
+        100_000_000,
+    ],
+};
+
+/// The buckets for a histogram, by the unit at the end of its name; `None` where Envoy's own have
+/// to do.
+pub fn buckets(metric: &str) -> Option<Buckets> {
+    [MICROSECONDS, MILLISECONDS, BYTES]
+        .into_iter()
+        .find(|buckets| metric.strip_suffix(buckets.unit).is_some_and(|rest| rest.ends_with('_')))
+}
+
+/// What one or more plugins in an Envoy need of its `stats_config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatsConfig {
+    labels: BTreeSet<String>,
+    /// By the full name, whether it has labels and its buckets.
+    histograms: BTreeMap<String, (bool, Buckets)>,
+}
+
+impl StatsConfig {
+    /// What a configuration needs, with what the environment may switch on.
+    ///
+    /// # Errors
+    /// All mistakes in the configuration.
+    pub fn new(config: &Config) -> Result<Self, Mistakes> {
+        let mut needs = Self::default();
+        needs.add(config)?;
+        // `DETAILED_METRICS_ENABLED` may switch these on. Where that would be refused, as with
+        // labels that clash, they will never be there.
+        if !config.detailed.enabled {
+            let mut detailed = config.clone();
+            detailed.detailed.enabled = true;
+            let _ = needs.add(&detailed);
+        }
+        Ok(needs)
+    }
+
+    fn add(&mut self, config: &Config) -> Result<(), Mistakes> {
+        let plan = plan::compile(config, Capacity::Checked)?;
+        self.labels.extend(OWN_LABELS.map(str::to_owned));
+        self.labels.extend(plan.labels.iter().map(|label| label.name.clone()));
+        for metric in plan.metrics.iter().filter(|metric| metric.kind == MetricKind::Histogram) {
+            self.add_histogram(&metric.name, !metric.labels.is_empty());
+        }
+        for metric in &config.custom_metrics {
+            self.labels.extend(metric.labels.iter().flatten().map(|(name, _)| name.clone()));
+            if metric.r#type == MetricType::Histogram {
+                let has_labels = metric.labels.iter().any(|labels| !labels.is_empty());
+                self.add_histogram(&metric.name, has_labels);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_histogram(&mut self, name: &str, has_labels: bool) {
+        if let Some(buckets) = buckets(name) {
+            self.histograms.insert(name.to_owned(), (has_labels, buckets));
+        }
+    }
+
+    /// Takes in what another plugin of the same Envoy needs: tags are for the whole process.
+    ///
+    /// # Errors
+    /// A label of one plugin is the end of a label of the other.
+    pub fn merge(&mut self, other: Self) -> Result<(), String> {
+        self.labels.extend(other.labels);
+        self.histograms.extend(other.histograms);
+        for (short, long) in
+            self.labels.iter().flat_map(|a| self.labels.iter().map(move |b| (a, b)))
+        {
+            if short != long && long.ends_with(short.as_str()) {
+                return Err(format!(
+                    "the label `{short}` of one plugin is the end of the label `{long}` of another, \
+                     so Envoy would take it out of that one, too; rename one of them"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all labels, in order.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.labels.iter().map(String::as_str)
+    }
+
+    /// The histograms with buckets of their own, by full name.
+    pub fn histograms(&self) -> impl Iterator<Item = (&str, Buckets)> {
+        self.histograms.iter().map(|(name, (_, buckets))| (name.as_str(), *buckets))
+    }
+
+    /// The block `stats_config:` of Envoy's bootstrap.
+    pub fn yaml(&self) -> String {
+        let mut out = String::from("stats_config:\n  stats_tags:\n");
+        for label in &self.labels {
+            line(&mut out, 2, &format!("- tag_name: {label}"));
+            line(&mut out, 2, &format!("  regex: '{}'", labels::tag_regex(label)));
+        }
+        if !self.histograms.is_empty() {
+            line(&mut out, 1, "histogram_bucket_settings:");
+        }
+        for (name, (has_labels, buckets)) in &self.histograms {
+            // Without the dot, a metric whose name only begins like this one would be meant, too.
+            let matcher = match has_labels {
+                true => format!("prefix: {SCOPE}{name}."),
+                false => format!("exact: {SCOPE}{name}"),
+            };
+            line(&mut out, 2, &format!("# {}", buckets.unit));
+            line(&mut out, 2, "- match:");
+            line(&mut out, 4, &matcher);
+            line(&mut out, 3, &format!("buckets: [{}]", list(buckets.bounds)));
+        }
+        out
+    }
+
+    /// What Istio needs: a part of the mesh configuration for the tags, and of a workload's pod
+    /// template for the buckets, for which the mesh configuration has no place.
+    ///
+    /// Nothing has to be included: Istio's bootstrap always keeps stats that begin with `wasm`
+    /// (istio/istio, `pkg/bootstrap/config.go`).
+    pub fn istio(&self) -> String {
+        let mut out = String::from(
+            "# Labels: for the whole mesh, in the mesh configuration. Proxies take it up when they\n\
+             # restart. Istio keeps stats that begin with `wasm`, so nothing has to be included.\n\
+             meshConfig:\n  defaultConfig:\n    extraStatTags:\n",
+        );
+        for label in &self.labels {
+            line(&mut out, 2, &format!("- {label}"));
+        }
+        out.push_str(
+            "---\n\
+             # Or for one workload, with the buckets of the histograms, which can only be set here:\n\
+             # annotations of the pod template.\n\
+             spec:\n  template:\n    metadata:\n      annotations:\n",
+        );
+        let names: Vec<&str> = self.labels().collect();
+        line(&mut out, 4, &format!("sidecar.istio.io/extraStatTags: {}", names.join(",")));
+        if !self.histograms.is_empty() {
+            line(&mut out, 4, "sidecar.istio.io/statsHistogramBuckets: |-");
+            line(&mut out, 5, "{");
+            for (index, (name, (has_labels, buckets))) in self.histograms.iter().enumerate() {
+                let dot = if *has_labels { "." } else { "" };
+                let comma = if index + 1 < self.histograms.len() { "," } else { "" };
+                let bounds = list(buckets.bounds);
+                line(&mut out, 6, &format!("\"{SCOPE}{name}{dot}\": [{bounds}]{comma}"));
+            }
+            line(&mut out, 5, "}");
+        }
+        out
+    }
+
+    /// What Envoy Gateway needs: an `EnvoyProxy` that merges [`StatsConfig::yaml`] into its
+    /// bootstrap.
+    pub fn gateway(&self) -> String {
+        let mut out = String::from(
+            "# For the GatewayClass (spec.parametersRef) or the Gateway (spec.infrastructure.parametersRef).\n\
+             apiVersion: gateway.envoyproxy.io/v1alpha1\n\
+             kind: EnvoyProxy\n\
+             metadata:\n  name: route-metrics\n  namespace: envoy-gateway-system\n\
+             spec:\n  bootstrap:\n    type: Merge\n    value: |\n",
+        );
+        for text in self.yaml().lines() {
+            line(&mut out, 3, text);
+        }
+        out
+    }
+}
+
+fn line(out: &mut String, depth: usize, text: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{:1$}{text}", "", depth * 2);
+}
+
+fn list(bounds: &[u64]) -> String {
+    bounds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}

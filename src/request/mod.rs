@@ -1,0 +1,272 @@
+//! What is known of one request: kept from its headers, and read from the host at its end.
+
+pub mod grpc;
+pub mod method;
+pub mod response_flags;
+pub mod status;
+
+use std::ops::Range;
+
+use crate::host::{HeaderMap, Host, Property};
+use crate::plan::RequestHeader;
+
+/// Bytes of a path that are kept; far more than any endpoint has.
+pub const MAX_PATH: usize = 4096;
+/// Bytes of a method that are kept.
+pub const MAX_METHOD: usize = 64;
+/// Bytes of another header that are kept.
+pub const MAX_HEADER: usize = 1024;
+/// A buffer that has grown beyond this is not kept for the next request.
+const MAX_POOLED: usize = 16 * 1024;
+/// Buffers kept for later requests.
+const MAX_POOL: usize = 256;
+
+/// Headers that were picked out of a map, by their places in a list of names.
+#[derive(Debug, Default)]
+struct Picked {
+    bytes: Vec<u8>,
+    ranges: Vec<Option<Range<usize>>>,
+}
+
+impl Picked {
+    /// Forgets what was picked; there will be headers of so many names.
+    fn clear(&mut self, names: usize) {
+        self.bytes.clear();
+        self.ranges.clear();
+        self.ranges.resize(names, None);
+    }
+
+    /// Keeps at most `max` bytes of a value.
+    fn keep(&mut self, value: &[u8], max: usize) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value.get(..max).unwrap_or(value));
+        start..self.bytes.len()
+    }
+
+    /// Keeps a header where it has one of the names. Of one that is there twice, the first counts.
+    fn offer<'a>(&mut self, names: impl Iterator<Item = &'a str>, name: &[u8], value: &[u8]) {
+        for (place, wanted) in names.enumerate() {
+            if wanted.as_bytes() == name && self.ranges.get(place) == Some(&None) {
+                let range = self.keep(value, MAX_HEADER);
+                if let Some(slot) = self.ranges.get_mut(place) {
+                    *slot = Some(range);
+                }
+            }
+        }
+    }
+
+    fn slice(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    fn get(&self, place: usize) -> Option<&[u8]> {
+        self.ranges.get(place)?.as_ref().map(|range| self.slice(range))
+    }
+}
+
+/// What is kept of a request from the time when its headers arrive, as the client sent them:
+/// later, filters and routes may have changed them.
+#[derive(Debug, Default)]
+pub struct Kept {
+    picked: Picked,
+    method: Range<usize>,
+    path: Range<usize>,
+    grpc: bool,
+}
+
+impl Kept {
+    /// Reads method, path and the headers that this method needs from the host. All headers are
+    /// asked for in one call, which costs about as much as asking for one.
+    pub fn fill(&mut self, host: &impl Host, headers: &[RequestHeader]) {
+        let Self { picked, method, path, grpc } = self;
+        picked.clear(headers.len());
+        (*method, *path, *grpc) = (0..0, 0..0, false);
+        host.headers(HeaderMap::Request, |name, value| {
+            match name {
+                b":path" => *path = picked.keep(value, MAX_PATH),
+                b":method" => *method = picked.keep(value, MAX_METHOD),
+                b"content-type" => *grpc = grpc::is_content_type(value),
+                _ => {}
+            }
+            picked.offer(headers.iter().map(|header| header.name.as_str()), name, value);
+        });
+        let Picked { bytes, ranges } = picked;
+        // gRPC calls are always POST.
+        let method = bytes.get(method.clone()).unwrap_or_default();
+        *grpc = *grpc && method == b"POST";
+        for (header, range) in headers.iter().zip(ranges) {
+            let methods = &header.methods;
+            if !methods.is_empty() && !methods.iter().any(|m| m.as_bytes() == method) {
+                *range = None;
+            }
+        }
+    }
+
+    /// The method; empty where there was none.
+    pub fn method(&self) -> &[u8] {
+        self.picked.slice(&self.method)
+    }
+
+    /// The path; empty where there was none.
+    pub fn path(&self) -> &[u8] {
+        self.picked.slice(&self.path)
+    }
+
+    /// A header of the list given to [`Kept::fill`]; `None` where it was absent.
+    pub fn header(&self, index: usize) -> Option<&[u8]> {
+        self.picked.get(index)
+    }
+
+    /// Whether the request is a gRPC call.
+    pub fn is_grpc(&self) -> bool {
+        self.grpc
+    }
+}
+
+/// Buffers that go from request to request, so that none is allocated in the steady state.
+#[derive(Debug, Default)]
+pub struct Pool(Vec<Kept>);
+
+impl Pool {
+    /// A buffer.
+    pub fn take(&mut self) -> Kept {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub fn give(&mut self, kept: Kept) {
+        if self.0.len() < MAX_POOL && kept.picked.bytes.capacity() <= MAX_POOLED {
+            self.0.push(kept);
+        }
+    }
+}
+
+/// How a request ended. Everything is read from the host when it is first asked for.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    duration_ns: Option<u64>,
+    code: Option<u16>,
+    flags: Option<u64>,
+    response_size: Option<u64>,
+    request_size: Option<u64>,
+    answered: bool,
+    content_length: Option<u64>,
+    headers: Picked,
+    scratch: Vec<u8>,
+}
+
+impl Outcome {
+    /// Forgets the last request.
+    pub fn reset(&mut self) {
+        self.code = None;
+        self.flags = None;
+        self.response_size = None;
+        self.request_size = None;
+        self.duration_ns = None;
+        self.answered = false;
+        self.content_length = None;
+    }
+
+    /// Reads the response's headers: the code, the announced size, and those of these names, in one
+    /// call, which costs about as much as one of them alone.
+    pub fn read_headers(&mut self, host: &impl Host, names: &[String]) {
+        if std::mem::replace(&mut self.answered, true) {
+            return;
+        }
+        let Self { headers, code, content_length, .. } = self;
+        headers.clear(names.len());
+        let mut lengths = 0;
+        host.headers(HeaderMap::Response, |name, value| {
+            match name {
+                b":status" => *code = decimal(value).map(plausible).filter(|&code| code != 0),
+                b"content-length" => {
+                    lengths += 1;
+                    *content_length = decimal(value);
+                }
+                _ => {}
+            }
+            headers.offer(names.iter().map(String::as_str), name, value);
+        });
+        if lengths > 1 {
+            *content_length = None;
+        }
+        if headers.bytes.capacity() > MAX_POOLED {
+            headers.bytes.shrink_to(MAX_POOLED);
+        }
+    }
+
+    /// A header of the response, by its place among these names; `None` where it is absent.
+    pub fn header(&mut self, host: &impl Host, names: &[String], place: usize) -> Option<&[u8]> {
+        self.read_headers(host, names);
+        self.headers.get(place)
+    }
+
+    /// Time to the end of the stream in nanoseconds, by Envoy's own measure.
+    pub fn duration_ns(&mut self, host: &impl Host) -> u64 {
+        let scratch = &mut self.scratch;
+        *self
+            .duration_ns
+            .get_or_insert_with(|| host.number(Property::RequestDuration, scratch).unwrap_or(0))
+    }
+
+    /// The response code, 0 where no response was sent.
+    pub fn code(&mut self, host: &impl Host) -> u16 {
+        *self.code.get_or_insert_with(|| {
+            plausible(host.number(Property::ResponseCode, &mut self.scratch).unwrap_or(0))
+        })
+    }
+
+    /// Envoy's response flags.
+    pub fn flags(&mut self, host: &impl Host) -> u64 {
+        let scratch = &mut self.scratch;
+        *self
+            .flags
+            .get_or_insert_with(|| host.number(Property::ResponseFlags, scratch).unwrap_or(0))
+    }
+
+    /// Bytes of the response body. Where the headers were read, announced a size for a body that
+    /// there is (RFC 9110, 8.6) and nothing went wrong, it is that: Envoy resets a stream that does
+    /// not keep to it, which gives a flag. It is what Envoy has sent else.
+    pub fn response_size(&mut self, host: &impl Host, method: &[u8]) -> u64 {
+        if let Some(size) = self.response_size {
+            return size;
+        }
+        let announced = self.content_length.filter(|_| {
+            let bodiless = matches!(self.code(host), 0..200 | 204 | 304) || method == b"HEAD";
+            !bodiless && self.flags(host) == 0
+        });
+        let scratch = &mut self.scratch;
+        let size =
+            announced.unwrap_or_else(|| host.number(Property::ResponseSize, scratch).unwrap_or(0));
+        self.response_size = Some(size);
+        size
+    }
+
+    /// Bytes of the request body.
+    pub fn request_size(&mut self, host: &impl Host) -> u64 {
+        let scratch = &mut self.scratch;
+        *self
+            .request_size
+            .get_or_insert_with(|| host.number(Property::RequestSize, scratch).unwrap_or(0))
+    }
+
+    /// The gRPC status, for a call that is one: from the trailers or headers of the response.
+    pub fn grpc_status(&mut self, host: &impl Host) -> Option<u64> {
+        host.number(Property::ResponseGrpcStatus, &mut self.scratch)
+    }
+}
+
+/// A number that a header gives; `None` for anything but up to 18 digits.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 18 {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
+    })
+}
+
+/// A response code; 0 for what cannot be one.
+fn plausible(code: u64) -> u16 {
+    u16::try_from(code).ok().filter(|code| (100..1000).contains(code)).unwrap_or(0)
+}

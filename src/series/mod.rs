@@ -1,0 +1,36 @@
+//! Budgets of label values and series that hold for the whole Envoy process.
+//!
+//! Every worker has a VM of its own, so what may exist is agreed on through the host's shared
+//! data: for each label and each metric an append-only list ([`SharedList`]), written by
+//! compare-and-swap. A list only grows, so a worker that has read it to its end and finds it full
+//! knows without asking again that whatever it does not hold is over the limit. The host is asked
+//! only for a value or series that this VM has not met, and not at all once the list is full.
+//!
+//! The position of a value in its list is its id, the same on every worker; a series is the tuple
+//! of its value ids ([`Key`]).
+
+mod budget;
+pub mod open_requests;
+pub mod registry;
+mod shared_list;
+mod values;
+
+pub use budget::{Claim, Key, MAX_LABELS, Series};
+pub use shared_list::{Append, SharedList};
+pub use values::{OTHER_ID, Values};
+
+/// The answer to "may this exist?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may; this VM is the one that brought it in where `new` is true.
+    Admitted {
+        /// The id of the value.
+        id: u32,
+        /// Whether this call added it to the list.
+        new: bool,
+    },
+    /// A limit is reached.
+    Full,
+    /// The host refused; nothing was decided for good.
+    Failed,
+}
