@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use route_metrics::command::openapi::Import;
-use route_metrics::config;
 use route_metrics::endpoint::{CanonicalPath, Found};
 use route_metrics::plan;
 use route_metrics::plan::Capacity;
