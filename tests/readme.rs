@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use route_metrics::config::{self, VARIABLES};
+use route_metrics::config::VARIABLES;
 use route_metrics::filter::HASH_KEY;
 use route_metrics::plan;
 use route_metrics::plan::Capacity;

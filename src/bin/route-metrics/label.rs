@@ -99,7 +99,7 @@ fn fields(line: &[u8]) -> (&[u8], &[u8], u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use route_metrics::config;
+    use route_metrics::plan;
 
     fn labels(configuration: &str, requests: &[u8]) -> String {
         let plan = plan::load(configuration.as_bytes(), |_| None, Capacity::Ignored).unwrap();
