@@ -17,7 +17,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The mistakes found so far, in the order in which they were found.
+/// The mistakes found so far, or the warnings, which are written alike, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 

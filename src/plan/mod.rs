@@ -9,7 +9,7 @@ mod custom;
 
 pub use compile::{Capacity, OWN_LABELS, compile, load};
 
-use crate::config::{DurationUnit, InferenceMode};
+use crate::config::{DurationUnit, InferenceMode, Mistakes};
 use crate::custom::events::EventsPlan;
 use crate::custom::rules::Rules;
 use crate::endpoint::Endpoints;
@@ -53,6 +53,8 @@ pub struct Plan {
     pub sampling: SamplingPlan,
     /// Characters of a label value.
     pub max_value_length: usize,
+    /// What is allowed, but most likely a mistake. The filter logs it, and `check` prints it.
+    pub warnings: Mistakes,
 }
 
 /// A request header that some label, value or rule needs.

@@ -101,6 +101,28 @@ fn check_prints_every_mistake_on_a_line_of_its_own() {
 }
 
 #[test]
+fn check_prints_warnings_and_exits_with_0() {
+    let configuration = r#"{
+        "labels": {"job": {"from": "query_param", "name": "job"}, "tenant": {"from": "authority"}},
+        "custom_metrics": [{"name": "orders_total", "type": "counter",
+                            "labels": {"pod": {"from": "method"}}}]
+    }"#;
+    let output = run(&["check", "-"], configuration.as_bytes());
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let paths: Vec<_> = said.lines().map(|line| line.split("` is also").next().unwrap()).collect();
+    assert_eq!(
+        paths,
+        ["warning: labels.job: `job", "warning: custom_metrics[0].labels.pod: `pod"],
+        "{said}"
+    );
+    // Mistakes are still mistakes.
+    let found = errors(&["check", "-"], r#"{"labels": {"job": {"from": "nowhere"}}}"#);
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
 fn check_finds_the_plugin_in_a_configuration_of_envoy_in_every_form() {
     let base64 = "eyJ4IjogMX0";
     for configuration in [
