@@ -322,16 +322,6 @@ fn decisions_add_up_and_always_rules_are_exact() {
 }
 
 #[test]
-fn a_likely_mistake_is_accepted_and_logged_as_a_warning() {
-    let mut filter = Filter::new(Recorder::default(), 1);
-    let configuration = br#"{"labels": {"instance": {"from": "authority"}}}"#;
-    assert!(filter.configure(ROOT, configuration, |_| None));
-    let lines = filter.host().log_lines();
-    let [(LogLevel::Warn, line)] = &lines[..] else { panic!("{lines:?}") };
-    assert!(line.starts_with("configuration: labels.instance: `instance` is also"), "{line}");
-}
-
-#[test]
 fn a_bad_configuration_is_refused_before_anything_is_defined() {
     let mut filter = Filter::new(Recorder::default(), 1);
     let bad = br#"{"limits": {"max_values_per_label": 0}, "sampling": {"rate": 2}}"#;

@@ -1,4 +1,5 @@
-//! What is wrong with a configuration, named by JSON path.
+//! What is wrong with a configuration, named by JSON path. A list of [`Mistakes`] is either of what
+//! makes a configuration refused, or of warnings: what is allowed but most likely not meant.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The mistakes found so far, or the warnings, which are written alike, in the order in which they were found.
+/// The mistakes found so far, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 

@@ -196,7 +196,7 @@ impl<H: Host> Filter<H> {
     }
 
     /// A configuration has come for a root context. False where it is refused, with every mistake
-    /// in the host's log; nothing is defined then.
+    /// in the host's log; nothing is defined then. Warnings go to the log, too.
     pub fn configure(
         &mut self,
         root: u32,

@@ -16,13 +16,6 @@ use crate::series::MAX_LABELS;
 /// Labels of the filter's own metrics; the tag expressions are for all metrics alike.
 pub const OWN_LABELS: [&str; 6] = ["decision", "label", "metric", "outcome", "reason", "version"];
 
-/// Labels of targets. Prometheus gives `job` and `instance` to each
-/// (prometheus.io/docs/concepts/jobs_instances); its Operator gives the others to those of a
-/// `PodMonitor` or `ServiceMonitor` (`pkg/prometheus/promcfg.go`), and `endpoint`, which the filter's
-/// users need more.
-const TARGET_LABELS: [&str; 7] =
-    ["job", "instance", "namespace", "pod", "container", "service", "node"];
-
 /// The metric of `detailed`, before the namespace.
 const DETAILED: &str = "http_requests_detailed_total";
 
@@ -81,7 +74,7 @@ pub(super) struct Compiler<'a> {
     pub(super) config: &'a Config,
     capacity: Capacity,
     pub(super) mistakes: Mistakes,
-    /// What is allowed, but most likely a mistake.
+    /// What is allowed but most likely a mistake.
     pub(super) warnings: Mistakes,
     labels: Vec<LabelPlan>,
     pub(super) request_headers: Vec<RequestHeader>,
@@ -112,6 +105,7 @@ impl Compiler<'_> {
         self.label_definitions();
         let (rules, events) = self.custom(&endpoints);
         self.suffixes();
+        self.warn();
         let exceptions = &config.metrics.exceptions_total;
         let exception_header = self
             .header("metrics.exceptions_total.header", &exceptions.header)
@@ -273,15 +267,6 @@ impl Compiler<'_> {
         } else if name.starts_with("__") || ["le", "quantile"].contains(&name) {
             self.mistakes
                 .add(path, format!("`{name}` is reserved by Prometheus; use another name"));
-        } else if TARGET_LABELS.contains(&name) {
-            self.warnings.add(
-                path,
-                format!(
-                    "`{name}` is also a label that Prometheus or its Operator gives to targets: it \
-                     becomes `exported_{name}` in Prometheus, or hides the target's own with \
-                     `honor_labels`; use another name"
-                ),
-            );
         }
     }
 

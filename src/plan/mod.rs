@@ -6,6 +6,7 @@
 
 mod compile;
 mod custom;
+mod warnings;
 
 pub use compile::{Capacity, OWN_LABELS, compile, load};
 
@@ -53,7 +54,7 @@ pub struct Plan {
     pub sampling: SamplingPlan,
     /// Characters of a label value.
     pub max_value_length: usize,
-    /// What is allowed, but most likely a mistake. The filter logs it, and `check` prints it.
+    /// What is allowed but most likely a mistake: the command prints it, the filter logs it.
     pub warnings: Mistakes,
 }
 

@@ -8,11 +8,11 @@ use route_metrics::plan::Capacity;
 
 use crate::{Outcome, input};
 
-/// Validate a plugin configuration: exits with 0, or prints every mistake, one per line, and exits
-/// with 1
+/// Validate a plugin configuration: prints every mistake, one per line, and exits with 1, or exits
+/// with 0
 ///
-/// What is allowed, but most likely a mistake, is printed as a warning, and does not change the exit
-/// code.
+/// What is allowed but most likely not meant is printed as a warning, and leaves the exit code
+/// alone.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The plugin's JSON, or a configuration of Envoy with the plugin in it; `-` is standard input
@@ -24,8 +24,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     for plugin in input::plugins(&arguments.file)? {
         match plan::load(&plugin.configuration, |_| None, Capacity::Checked) {
             Ok(plan) => {
-                for warning in input::lines(&plugin, &plan.warnings) {
-                    eprintln!("warning: {warning}");
+                for line in input::lines(&plugin, &plan.warnings) {
+                    eprintln!("warning: {line}");
                 }
             }
             Err(mistakes) => errors.push(input::refused(&plugin, &mistakes).to_string()),

@@ -52,7 +52,7 @@ pub fn refused(plugin: &Plugin, mistakes: &Mistakes) -> anyhow::Error {
     anyhow::anyhow!(lines(plugin, mistakes).join("\n"))
 }
 
-/// One line per mistake or warning, with the plugin's place in the file, where it has one.
+/// Mistakes or warnings of a plugin's configuration, with the plugin's place where it has one.
 pub fn lines(plugin: &Plugin, mistakes: &Mistakes) -> Vec<String> {
     let line = |mistake: &Mistake| match plugin.place.as_str() {
         "" => mistake.to_string(),
