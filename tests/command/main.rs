@@ -102,6 +102,16 @@ fn check_prints_every_mistake_on_a_line_of_its_own() {
 }
 
 #[test]
+fn check_prints_warnings_and_exits_with_0() {
+    let plugin = r#"{"custom_metrics": [{"name": "app_task_seconds", "type": "histogram"}]}"#;
+    let output = run(&["check", "-"], plugin.as_bytes());
+    assert!(output.status.success() && output.stdout.is_empty());
+    let printed = String::from_utf8(output.stderr).unwrap();
+    let expected = "warning: custom_metrics[0].name: `app_task_seconds` holds whole numbers only";
+    assert!(printed.starts_with(expected) && printed.lines().count() == 1, "{printed}");
+}
+
+#[test]
 fn check_finds_the_plugin_in_a_configuration_of_envoy_in_every_form() {
     let base64 = "eyJ4IjogMX0";
     for configuration in [

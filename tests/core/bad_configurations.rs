@@ -1,6 +1,9 @@
 //! What is said of configurations that are refused: every mistake by its JSON path, with what was
 //! found and what is allowed.
 
+use route_metrics::filter::Filter;
+use route_metrics::host::LogLevel;
+use route_metrics::host::recorder::Recorder;
 use route_metrics::plan;
 use route_metrics::plan::Capacity;
 
@@ -249,6 +252,25 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Configurations that are accepted, and every warning about them.
+const WARNED: &[(&str, &[&str])] = &[
+    ("{}", &[]),
+    (
+        r#"{"custom_metrics": [
+            {"name": "app_task_seconds", "type": "histogram", "value": {"from": "duration_ms", "scale": 0.001}},
+            {"name": "app_work_seconds_total", "type": "counter"},
+            {"name": "app_last_success_timestamp_seconds", "type": "gauge"},
+            {"name": "app_hit_ratio", "type": "gauge"},
+            {"name": "app_task_milliseconds", "type": "histogram", "value": {"from": "duration_ms"}}
+        ]}"#,
+        &[
+            "custom_metrics[0].name: `app_task_seconds` holds whole numbers only, as all of Envoy's metrics of filters do, so 0.4 is recorded as 0; name it `app_task_milliseconds` and give the `scale` that turns what is measured into that",
+            "custom_metrics[1].name: `app_work_seconds_total` holds whole numbers only, as all of Envoy's metrics of filters do, so 0.4 is recorded as 0; name it `app_work_milliseconds_total` and give the `scale` that turns what is measured into that",
+            "custom_metrics[3].name: `app_hit_ratio` holds whole numbers only, as all of Envoy's metrics of filters do, so 0.4 is recorded as 0; name it `app_hit_percent` and give the `scale` that turns what is measured into that",
+        ],
+    ),
+];
+
 /// Values of environment variables, and what is said of them.
 const VARIABLES: &[(&str, &str, &str)] = &[
     ("METRICS_ENABLED", "maybe", "METRICS_ENABLED: \"maybe\" is not a switch; write true or false"),
@@ -276,6 +298,22 @@ fn every_mistake_is_named_where_it_is() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_most_likely_not_meant_is_a_warning() {
+    for (configuration, expected) in WARNED {
+        let plan = plan::load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();
+        let found: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(found, *expected, "{configuration}");
+        let mut filter = Filter::new(Recorder::default(), 1);
+        assert!(filter.configure(1, configuration.as_bytes(), |_| None));
+        let logged: Vec<_> = expected
+            .iter()
+            .map(|warning| (LogLevel::Warn, format!("configuration: {warning}")))
+            .collect();
+        assert_eq!(filter.host().log_lines(), logged, "{configuration}");
+    }
 }
 
 #[test]
