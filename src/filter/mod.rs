@@ -138,7 +138,7 @@ impl<H: Host> Filter<H> {
     }
 
     /// A configuration has come for a root context. False where it is refused, with every mistake
-    /// in the host's log; nothing is defined then.
+    /// in the host's log; nothing is defined then. Warnings go to the log, too.
     pub fn configure(
         &mut self,
         root: u32,
@@ -155,6 +155,9 @@ impl<H: Host> Filter<H> {
                 return false;
             }
         };
+        for warning in plan.warnings.iter() {
+            self.host.log(LogLevel::Warn, &format!("configuration: {warning}"));
+        }
         let hash_key = self.hash_key(&variable);
         let Self { host, registry, active, flushes, .. } = self;
         let root_state = Root::define(host, registry, active, Rc::new(plan), hash_key, *flushes);

@@ -37,6 +37,7 @@ pub fn compile(config: &Config, capacity: Capacity) -> Result<Plan, Mistakes> {
         config,
         capacity,
         mistakes: Mistakes::default(),
+        warnings: Mistakes::default(),
         labels: Vec::new(),
         request_headers: Vec::new(),
         response_headers: Vec::new(),
@@ -73,6 +74,8 @@ pub(super) struct Compiler<'a> {
     pub(super) config: &'a Config,
     capacity: Capacity,
     pub(super) mistakes: Mistakes,
+    /// What is allowed but most likely a mistake.
+    pub(super) warnings: Mistakes,
     labels: Vec<LabelPlan>,
     pub(super) request_headers: Vec<RequestHeader>,
     pub(super) response_headers: Vec<String>,
@@ -102,6 +105,7 @@ impl Compiler<'_> {
         self.label_definitions();
         let (rules, events) = self.custom(&endpoints);
         self.suffixes();
+        self.warn();
         let exceptions = &config.metrics.exceptions_total;
         let exception_header = self
             .header("metrics.exceptions_total.header", &exceptions.header)
@@ -128,6 +132,7 @@ impl Compiler<'_> {
             export: config.endpoint.export,
             sampling,
             max_value_length: config.limits.max_label_value_length as usize,
+            warnings: std::mem::take(&mut self.warnings),
         }
     }
 

@@ -6,10 +6,11 @@
 
 mod compile;
 mod custom;
+mod warnings;
 
 pub use compile::{Capacity, OWN_LABELS, compile, load};
 
-use crate::config::{DurationUnit, InferenceMode};
+use crate::config::{DurationUnit, InferenceMode, Mistakes};
 use crate::custom::events::EventsPlan;
 use crate::custom::rules::Rules;
 use crate::endpoint::Endpoints;
@@ -53,6 +54,8 @@ pub struct Plan {
     pub sampling: SamplingPlan,
     /// Characters of a label value.
     pub max_value_length: usize,
+    /// What is allowed but most likely a mistake: the command prints it, the filter logs it.
+    pub warnings: Mistakes,
 }
 
 /// A request header that some label, value or rule needs.
