@@ -1,7 +1,7 @@
 //! A real Prometheus that scrapes an Envoy.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::envoy::stop_process;
 use crate::http::Request;
 use crate::http1;
 use crate::scrape::{Labels, Sample};
+use crate::upstream::refusing_address;
 use crate::wait::eventually;
 
 /// A running Prometheus; it is stopped when dropped.
@@ -114,8 +115,7 @@ fn sample(series: &Value) -> Option<Sample> {
     Some(Sample { name, labels, value })
 }
 
-/// An address of loopback that is free just now, for programs that cannot choose one themselves.
+/// An address of loopback for a program that cannot choose one itself; nobody else gets it meanwhile.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-    listener.local_addr().expect("a bound socket has an address")
+    refusing_address()
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use route_metrics_e2e::http1::{self, Connection};
-use route_metrics_e2e::wait::eventually_equal;
+use route_metrics_e2e::wait::{eventually_equal, until};
 use route_metrics_e2e::{Binary, Envoy, Request, Setup, http2, tcp};
 use serde_json::{Value, json};
 
@@ -132,9 +132,8 @@ fn a_web_socket_over_http_2() {
         http2::with_connection(envoy.address(), |client| async {
             let mut client = client.ready().await.unwrap();
             // Envoy says that it takes them with its settings, which come after the connection.
-            while !client.is_extended_connect_protocol_enabled() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            let allowed = || client.is_extended_connect_protocol_enabled();
+            until("Envoy's settings", allowed).await;
             let request = Request::new("CONNECT", "/live").header("sec-websocket-version", "13");
             let mut head = http2::head(&request).unwrap();
             head.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
@@ -149,8 +148,8 @@ fn a_web_socket_over_http_2() {
             }
             stays_open(&envoy);
             stream.send_reset(h2::Reason::CANCEL);
-            // The reset must be on its way before the connection ends.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // The reset must have come before the connection ends.
+            until("the reset", || envoy.access_log().len() == 1).await;
         })
         .unwrap();
         expect_counted(&envoy, &[("GET", "/live", "101", Some("DownstreamRemoteReset"))]);

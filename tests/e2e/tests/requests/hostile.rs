@@ -281,6 +281,8 @@ fn hostile_methods_are_one_value() {
                 let method = if known.contains(&method) { method } else { "_OTHER" };
                 count(&mut expected, [method, "_UNMATCHED", &status]);
             }
+            // Each line that comes from here on is that of the request just sent.
+            envoy.wait_for_access_log(METHODS.len());
             for method in METHODS {
                 let fields: [(&[u8], &[u8]); 4] = [
                     (b":method", method.as_bytes()),
