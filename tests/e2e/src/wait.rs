@@ -1,6 +1,7 @@
 //! Polling with a deadline, in place of fixed sleeps.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,15 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<Output 
             assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
             tokio::time::sleep(PAUSES.0).await;
         }
+    }
+}
+
+/// Sets a flag when dropped, so that threads which run until it is set end where the test panics, too.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use route_metrics_e2e::http1::{self, Connection};
-use route_metrics_e2e::wait::{eventually, eventually_equal};
+use route_metrics_e2e::wait::{SetOnDrop, eventually, eventually_equal};
 use route_metrics_e2e::{Answer, Binary, Envoy, Plugin, Request, Setup, Upstream, repository};
 use serde_json::json;
 
@@ -165,6 +165,7 @@ fn vms_that_die_under_load_lose_no_more_than_was_open() {
             }
             (good, failed)
         };
+        let stop = SetOnDrop(&done);
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(send)).collect();
         // A kill within a back-off kills nothing.
         eventually("deaths", || {
@@ -174,7 +175,7 @@ fn vms_that_die_under_load_lose_no_more_than_was_open() {
                 few => Err(few),
             }
         });
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
         let sums = clients.into_iter().map(|client| client.join().unwrap());
         sums.fold((0, 0), |sum, (good, failed)| (sum.0 + good, sum.1 + failed))
     });
