@@ -252,7 +252,7 @@ fn custom_metrics_are_in_the_report() {
     let reads = row("app_reads_total");
     assert_eq!((&reads["of"], &reads["series"]), (&"custom".into(), &2.into()));
     assert_eq!(reads["labels"][0]["values"], 2);
-    assert_eq!(row("app_pro_total")["series"], 0);
+    assert_eq!(row("app_pro_total")["changes"], 0);
     assert_eq!(row("app_tasks_total")["of"], "events");
     let notes = report["notes"].to_string();
     assert!(notes.contains("no request of the log belongs to `app_pro_total`"), "{notes}");

@@ -24,6 +24,8 @@ pub struct MetricReport {
     pub labels: Vec<LabelReport>,
     /// How many series it has.
     pub series: u64,
+    /// How often one of them was changed; 0 where no request of the log belongs to it.
+    pub changes: u64,
     /// How many it may have.
     pub series_limit: u64,
     /// Envoy's memory for it in bytes, with one worker and with four.
@@ -100,13 +102,14 @@ fn row<'a>(
 ) -> MetricReport {
     let labels: Vec<&LabelPlan> = labels.collect();
     let mut values: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); labels.len()];
-    let (mut series, mut scrape_bytes) = (0, 0);
+    let (mut series, mut changes, mut scrape_bytes) = (0, 0, 0);
     for stat in stats {
         let (found, pairs) = cost::parse_name(&stat.name);
         if found != name {
             continue;
         }
         series += 1;
+        changes += stat.count;
         scrape_bytes += cost::scrape(stat);
         for (seen, (_, value)) in values.iter_mut().zip(pairs) {
             seen.insert(value);
@@ -123,6 +126,7 @@ fn row<'a>(
         kind: kind_name(kind),
         labels: labels.collect(),
         series,
+        changes,
         series_limit: max_series as u64,
         memory_bytes: cost::memory(kind, series),
         scrape_bytes,

@@ -98,7 +98,7 @@ pub(super) fn notes(replay: &Replay, report: &Report) -> Vec<String> {
 /// Metrics that stay without series because a log does not hold what they are made of.
 fn custom(report: &Report, notes: &mut Vec<String>) {
     let without = |of: Of| -> Vec<String> {
-        let rows = report.metrics.iter().filter(|row| row.of == of && row.series == 0);
+        let rows = report.metrics.iter().filter(|row| row.of == of && row.changes == 0);
         rows.map(|row| format!("`{}`", row.metric)).collect()
     };
     let (custom, events) = (without(Of::Custom), without(Of::Events));
