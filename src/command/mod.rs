@@ -5,3 +5,4 @@ pub mod openapi;
 pub mod preview;
 pub mod reference;
 pub mod stack;
+pub mod yaml;

@@ -8,6 +8,7 @@
 )]
 
 mod preview;
+mod specs;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

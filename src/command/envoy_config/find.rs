@@ -6,6 +6,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
+use crate::command::yaml;
 use crate::config::join;
 
 /// A plugin configuration, as the filter would get it.
@@ -85,7 +86,8 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
 /// Not UTF-8, or not YAML.
 pub fn yaml(text: &[u8]) -> anyhow::Result<Vec<Value>> {
     let text = std::str::from_utf8(text).map_err(|error| anyhow!("not a text: {error}"))?;
-    serde_saphyr::from_multiple(text).map_err(|error| anyhow!("neither JSON nor YAML: {error}"))
+    yaml::documents(text, yaml::Duplicates::Refused)
+        .map_err(|mistake| anyhow!("neither JSON nor YAML: {mistake}"))
 }
 
 #[derive(Default)]
