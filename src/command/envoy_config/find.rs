@@ -66,7 +66,6 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
     if !found.is_empty() {
         return Ok(found);
     }
-    let foreign = |document: &Value| FOREIGN_KEYS.iter().any(|key| document.get(key).is_some());
     if !others.is_empty() {
         bail!(
             "none of the Wasm plugins is known for route-metrics by its name, root_id, vm_id or \
@@ -74,10 +73,16 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
             others.join(", ")
         );
     }
-    if documents.iter().any(foreign) {
+    if documents.iter().any(is_configuration) {
         bail!("no Wasm plugin in this configuration");
     }
     Ok(whole())
+}
+
+/// Whether a document is a configuration of Envoy or a resource of Kubernetes, by its members.
+#[must_use]
+pub fn is_configuration(document: &Value) -> bool {
+    FOREIGN_KEYS.iter().any(|key| document.get(key).is_some())
 }
 
 /// The documents of a YAML text.

@@ -11,7 +11,7 @@ mod tracing;
 
 pub use capabilities::{CAPABILITIES, EnvoyVersion, needed};
 pub use complete::{Complete, Upstream};
-pub use find::{Plugin, plugins, yaml};
+pub use find::{Plugin, is_configuration, plugins, yaml};
 pub use metrics_listener::{MetricsAccess, MetricsTls, Network};
 pub use stats::{Buckets, StatsConfig, buckets};
 pub use tracing::Tracing;

@@ -422,6 +422,31 @@ fn path_of(template: &str) -> &str {
     template.find('/').and_then(|slash| template.get(slash..)).unwrap_or(template)
 }
 
+/// Whether a text has a document that says that it is OpenAPI or Swagger.
+///
+/// # Errors
+/// It is neither JSON nor YAML, or known to be something else.
+pub fn is_specification(text: &[u8]) -> anyhow::Result<bool> {
+    if let Some(what) = kinds::of_text(text) {
+        bail!("{what}");
+    }
+    let documents = read::objects(text)?;
+    if documents.iter().any(document::is_specification) {
+        return Ok(true);
+    }
+    let foreign = |what: &&str| !["Envoy", "plugin"].iter().any(|own| what.contains(own));
+    match documents.iter().find_map(kinds::of_document).filter(foreign) {
+        Some(what) => bail!("{what}"),
+        None => Ok(false),
+    }
+}
+
+/// What a template matches, whatever its parameters are called; with its method.
+#[must_use]
+pub fn shape(template: &str) -> String {
+    template::shape(template)
+}
+
 /// Brings labels into the form of templates; what has none is left out. For endpoints that were
 /// inferred.
 #[must_use]

@@ -109,6 +109,8 @@ fn path_keys_become_templates() {
         ("/{*a}/x/{*b}", "/{a}/x/{*b}"),
         ("/{*a}.json", "/{a}.json"),
         ("/a?", "/a"),
+        (r"^feed\.xml$", "/feed.xml"),
+        (r"^page\d+/\Z", "/page{param}"),
         ("/a/%2A", "/a/%2A"),
         (
             "/:a?/:b?/:c?/:d?/:e?/:f?",
