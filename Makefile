@@ -30,12 +30,6 @@ CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
 # requests run often says #[inline(always)] itself. See "Size" in tests/bench/README.md.
 MODULE_FLAGS := -Cllvm-args=--inline-threshold=20 -Cllvm-args=--inlinehint-threshold=80
-# What Rust's Wasm may use. Debian's release of binaryen asks for each.
-WASM_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext \
-	--enable-mutable-globals --enable-reference-types --enable-multivalue
-WASM_OPT := wasm-opt $(WASM_FEATURES) -Oz
-# The SDK exports every callback, and each one costs time in Envoy: only those in the list stay.
-WASM_EXPORTS := wasm-metadce $(WASM_FEATURES) --graph-file src/module/wasm/exports.json
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
 REMAP = cargo fetch --quiet --target wasm32-wasip1; \
@@ -65,8 +59,7 @@ module: ## build dist/route_metrics.wasm alone
 	@tests/setup.sh rust binaryen
 	@echo "$(CARGO_MODULE)"; $(REMAP); $(CARGO_MODULE)
 	@mkdir -p dist
-	@$(WASM_EXPORTS) target/wasm32-wasip1/module/route_metrics.wasm --output target/exported.wasm >/dev/null
-	@$(WASM_OPT) target/exported.wasm --output dist/route_metrics.wasm
+	@src/module/wasm/trim.sh target/wasm32-wasip1/module/route_metrics.wasm dist/route_metrics.wasm
 
 .PHONY: run
 run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
@@ -127,9 +120,7 @@ size: ## print what each dependency costs in the module
 	@tests/setup.sh rust binaryen
 	CARGO_PROFILE_MODULE_STRIP=debuginfo CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(MODULE_FLAGS)" \
 		$(CARGO_MODULE) --target-dir target/size
-	@$(WASM_EXPORTS) --debuginfo target/size/wasm32-wasip1/module/route_metrics.wasm \
-		--output target/size/exported.wasm >/dev/null
-	@$(WASM_OPT) --debuginfo target/size/exported.wasm --output target/size/named.wasm
+	@src/module/wasm/trim.sh target/size/wasm32-wasip1/module/route_metrics.wasm target/size/named.wasm --debuginfo
 	cargo run --quiet --package route-metrics-size -- target/size/named.wasm
 
 include tests/bench/bench.mk

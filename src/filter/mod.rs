@@ -6,12 +6,13 @@
 //! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
 //! that never had headers (a malformed request) is only seen at its end, and counts all the same.
 
+mod by_id;
 mod posts;
 
 use std::hash::Hasher;
 use std::rc::Rc;
 
-use hashbrown::HashMap;
+use by_id::ById;
 use siphasher::sip::SipHasher24;
 
 use crate::config::DurationUnit;
@@ -47,8 +48,8 @@ pub struct Filter<H> {
     random: Random,
     learners: Learners,
     learned: SharedList,
-    roots: HashMap<u32, Root>,
-    streams: HashMap<u32, Stream>,
+    roots: ById<Root>,
+    streams: ById<Stream>,
     pool: Pool,
     outcome: Outcome,
     scratch: Scratch,
@@ -171,8 +172,8 @@ impl<H: Host> Filter<H> {
             random: Random::new(seed),
             learners: Learners::default(),
             learned: SharedList::new("route-metrics/learned".to_owned()),
-            roots: HashMap::new(),
-            streams: HashMap::new(),
+            roots: ById::default(),
+            streams: ById::default(),
             pool: Pool::default(),
             outcome: Outcome::default(),
             scratch: Scratch::default(),

@@ -15,6 +15,7 @@ mod logger;
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -35,10 +36,10 @@ thread_local! {
 
 proxy_wasm::main! {{
     logger::install();
-    proxy_wasm::set_root_context(|context| Box::new(Root(Id(context))));
+    proxy_wasm::set_root_context(|context| Box::new(Root(context)));
     proxy_wasm::set_http_context(|context, root| {
         filter(|filter| filter.create(context, root));
-        Box::new(Stream(Id(context)))
+        Stream::new(context)
     });
 }}
 
@@ -52,28 +53,21 @@ fn filter<T>(work: impl FnOnce(&mut Filter<Envoy>) -> T) -> Option<T> {
     })
 }
 
-/// The number of a context, for as long as the host knows it.
-///
-/// The SDK drops a context when the host deletes it. Over HTTP/3 that is all that tells the end of a
-/// stream: the host waits with it until the client has everything, and then tells only access logs that
-/// were there before the filters (`EnvoyQuicServerStream::setRequestDecoder`). Over other protocols it
-/// comes after the log. Headers of the response are gone by then.
-struct Id(u32);
+/// A configuration, by the number of its context.
+struct Root(u32);
 
-impl Drop for Id {
+impl Drop for Root {
+    /// What waits for the next flush may have to go without one.
     fn drop(&mut self) {
         filter(|filter| filter.forget(self.0));
     }
 }
 
-/// A configuration.
-struct Root(Id);
-
 impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
-        let Self(Id(root)) = *self;
+        let Self(root) = *self;
         let bytes = self.get_plugin_configuration().unwrap_or_default();
         let variable = |name: &str| std::env::var(name).ok();
         if filter(|filter| filter.configure(root, &bytes, variable)) != Some(true) {
@@ -85,19 +79,45 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        filter(|filter| filter.tick(self.0.0));
+        filter(|filter| filter.tick(self.0));
     }
 }
 
 /// A request and its response.
-struct Stream(Id);
+///
+/// The SDK keeps each stream in a box of its own. This one is empty, so that none is allocated: the
+/// number of the context is the address to which the box points, which may be any for what has no size.
+struct Stream;
+
+const _: () = assert!(size_of::<Stream>() == 0 && align_of::<Stream>() == 1);
 
 impl Stream {
+    fn new(context: u32) -> Box<Self> {
+        // The host's number 0 is that of the VM itself, and no stream's.
+        let place = NonNull::new(ptr::without_provenance_mut(context as usize));
+        // SAFETY: a box of something without a size may point anywhere but to null.
+        unsafe { Box::from_raw(place.unwrap_or(NonNull::dangling()).as_ptr()) }
+    }
+
+    fn context(&self) -> u32 {
+        ptr::from_ref(self).addr() as u32
+    }
+
     fn act(&self, work: impl FnOnce(&mut Filter<Envoy>, u32) -> Action) -> types::Action {
-        match filter(|filter| work(filter, self.0.0)) {
+        match filter(|filter| work(filter, self.context())) {
             Some(Action::Wait) => types::Action::Pause,
             Some(Action::Continue) | None => types::Action::Continue,
         }
+    }
+}
+
+impl Drop for Stream {
+    /// The SDK drops a stream when the host deletes it. Over HTTP/3 that is all that tells its end: the
+    /// host waits with it until the client has everything, and then tells only access logs that were
+    /// there before the filters (`EnvoyQuicServerStream::setRequestDecoder`). Over other protocols it
+    /// comes after the log. Headers of the response are gone by then.
+    fn drop(&mut self) {
+        filter(|filter| filter.forget(self.context()));
     }
 }
 
@@ -120,13 +140,13 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, _end: bool) -> types::Action {
-        filter(|filter| filter.response_headers(self.0.0));
+        filter(|filter| filter.response_headers(self.context()));
         types::Action::Continue
     }
 
     fn on_log(&mut self) {
         #[cfg(route_metrics_trap)]
         crate::module::trap::here(&Envoy, "log");
-        filter(|filter| filter.end(self.0.0));
+        filter(|filter| filter.end(self.context()));
     }
 }
