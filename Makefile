@@ -28,7 +28,7 @@ FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
 CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
 CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
-# requests run often says #[inline(always)] itself. See "Size" in tests/bench/README.md.
+# requests run often says #[inline(always)] itself. See "Size" in tests/tools/bench/README.md.
 MODULE_FLAGS := -Cllvm-args=--inline-threshold=20 -Cllvm-args=--inlinehint-threshold=80
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
@@ -123,15 +123,15 @@ size: ## print what each dependency costs in the module
 	@src/module/wasm/trim.sh target/size/wasm32-wasip1/module/route_metrics.wasm target/size/named.wasm --debuginfo
 	cargo run --quiet --package route-metrics-size -- target/size/named.wasm
 
-include tests/bench/bench.mk
-include tests/micro/micro.mk
-include tests/fuzz/fuzz.mk
+include tests/tools/bench/bench.mk
+include tests/tools/micro/micro.mk
+include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
 
 .PHONY: versions
-versions: stack-programs ## test on each Envoy of ENVOY_MATRIX, and print one table
+versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table
 	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
-	cargo test --package route-metrics-e2e --test filter --test stack --no-run
+	cargo test --package route-metrics-e2e --lib --test requests --test faults --test observability --no-run
 	@tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
@@ -149,7 +149,7 @@ deny: ## check licences, sources and advisories of all dependencies; OFFLINE=1 l
 
 .PHONY: generate
 generate: ## print again the files in envoy/ and docs/ that the command prints
-	GENERATE=1 cargo test --test printed_files
+	GENERATE=1 cargo test --test shipped printed_files
 
 .PHONY: clean
 clean: ## remove what was built; .tools/ stays

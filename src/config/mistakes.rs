@@ -1,4 +1,5 @@
-//! What is wrong with a configuration, named by JSON path.
+//! What is wrong with a configuration, named by JSON path. A list of [`Mistakes`] is either of what
+//! makes a configuration refused, or of warnings: what is allowed but most likely not meant.
 
 use std::fmt;
 

@@ -6,10 +6,16 @@
 
 mod compile;
 mod custom;
+mod endpoints;
+mod headers;
+mod labels;
+mod metrics;
+mod sampling;
+mod warnings;
 
-pub use compile::{Capacity, OWN_LABELS, compile, load};
+pub use compile::{Capacity, compile, load};
 
-use crate::config::{DurationUnit, InferenceMode};
+use crate::config::{DurationUnit, InferenceMode, Mistakes};
 use crate::custom::events::EventsPlan;
 use crate::custom::rules::Rules;
 use crate::endpoint::Endpoints;
@@ -17,6 +23,9 @@ use crate::host::MetricKind;
 use crate::labels::source::LabelPlan;
 use crate::request::status::Statuses;
 use crate::sampling::Rate;
+
+/// Labels of the filter's own metrics; the tag expressions are for all metrics alike.
+pub const OWN_LABELS: [&str; 6] = ["decision", "label", "metric", "outcome", "reason", "version"];
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -53,6 +62,8 @@ pub struct Plan {
     pub sampling: SamplingPlan,
     /// Characters of a label value.
     pub max_value_length: usize,
+    /// What is allowed but most likely a mistake: the command prints it, the filter logs it.
+    pub warnings: Mistakes,
 }
 
 /// A request header that some label, value or rule needs.

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod openapi_corpora;
 mod preview;
 
 use std::io::Write;
@@ -98,6 +99,16 @@ fn check_prints_every_mistake_on_a_line_of_its_own() {
     );
     let found = errors(&["check", "/no/such/file"], "");
     assert!(found.len() == 1 && found[0].starts_with("/no/such/file: "), "{found:?}");
+}
+
+#[test]
+fn check_prints_warnings_and_exits_with_0() {
+    let plugin = r#"{"custom_metrics": [{"name": "app_task_seconds", "type": "histogram"}]}"#;
+    let output = run(&["check", "-"], plugin.as_bytes());
+    assert!(output.status.success() && output.stdout.is_empty());
+    let printed = String::from_utf8(output.stderr).unwrap();
+    let expected = "warning: custom_metrics[0].name: `app_task_seconds` holds whole numbers only";
+    assert!(printed.starts_with(expected) && printed.lines().count() == 1, "{printed}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use route_metrics::command::envoy_config::{self, Plugin};
-use route_metrics::config::{self, Config, Mistakes};
+use route_metrics::config::{self, Config, Mistake, Mistakes};
 use route_metrics::plan;
 use route_metrics::plan::Capacity;
 use route_metrics::plan::Plan;
@@ -49,12 +49,14 @@ pub fn plan(file: &Path, capacity: Capacity) -> anyhow::Result<(Config, Plan)> {
 
 /// The mistakes of a plugin's configuration as one error, one per line.
 pub fn refused(plugin: &Plugin, mistakes: &Mistakes) -> anyhow::Error {
-    let lines: Vec<String> = mistakes
-        .iter()
-        .map(|mistake| match plugin.place.as_str() {
-            "" => mistake.to_string(),
-            place => format!("{place}: {mistake}"),
-        })
-        .collect();
-    anyhow::anyhow!(lines.join("\n"))
+    anyhow::anyhow!(lines(plugin, mistakes).join("\n"))
+}
+
+/// Mistakes or warnings of a plugin's configuration, with the plugin's place where it has one.
+pub fn lines(plugin: &Plugin, mistakes: &Mistakes) -> Vec<String> {
+    let line = |mistake: &Mistake| match plugin.place.as_str() {
+        "" => mistake.to_string(),
+        place => format!("{place}: {mistake}"),
+    };
+    mistakes.iter().map(line).collect()
 }
