@@ -79,7 +79,7 @@ include envoy/stack.mk
 test: test-native test-wasm test-e2e ## run all tests
 
 .PHONY: test-native
-test-native: build stack-tools ## run the unit and property tests
+test-native: build trap stack-tools ## run the unit and property tests
 	@tests/setup.sh rust prometheus
 	cargo test --workspace --exclude route-metrics-e2e --no-fail-fast
 
@@ -94,6 +94,7 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	cargo test --package route-metrics-e2e --no-fail-fast
 
 # The module for tests that kill a VM on purpose: it dies when a request says so (src/module/trap.rs).
+# It also counts how often it allocates.
 .PHONY: trap
 trap:
 	@tests/setup.sh rust
