@@ -144,7 +144,7 @@ impl Results {
         for (row, (case, added, each)) in bars.iter().enumerate() {
             let top = ROW * (row as f64 + 1.2);
             let colour = match case.id {
-                "empty" | "native" | "straightforward" => "#9aa5ad",
+                "empty" | "floor" | "native" | "straightforward" => "#9aa5ad",
                 _ => "#2f6f9f",
             };
             let title = case.title.replace('`', "");
