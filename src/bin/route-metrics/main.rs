@@ -10,6 +10,7 @@ mod import_openapi;
 mod input;
 mod label;
 mod labeller;
+mod logger;
 mod preview;
 mod rules;
 mod schema;
@@ -48,6 +49,7 @@ enum Command {
 type Outcome = anyhow::Result<()>;
 
 fn main() -> ExitCode {
+    logger::install();
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
@@ -64,7 +66,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            log::error!("{error:#}");
             ExitCode::FAILURE
         }
     }

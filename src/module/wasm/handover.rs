@@ -114,10 +114,7 @@ extern "C" fn route_metrics_allocations() -> u64 {
 /// `look` sees them, if there are any; gives what `call` returned. `look` may not keep them, but may
 /// call the host.
 #[inline]
-pub fn ask<T>(
-    call: impl FnOnce(*mut *mut u8, *mut usize) -> T,
-    look: impl FnOnce(&[u8]),
-) -> T {
+pub fn ask<T>(call: impl FnOnce(*mut *mut u8, *mut usize) -> T, look: impl FnOnce(&[u8])) -> T {
     let (mut data, mut size) = (ptr::null_mut(), 0);
     ASKING.set(true);
     let result = call(&raw mut data, &raw mut size);

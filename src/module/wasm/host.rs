@@ -189,9 +189,7 @@ impl Host for Envoy {
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool {
         let path = property.path();
         // SAFETY: the pointers are valid for the call.
-        read(out, |data, size| unsafe {
-            proxy_get_property(path.as_ptr(), path.len(), data, size)
-        })
+        read(out, |data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
     }
 
     /// The host gives only the first line of a header that is asked for by name, so where there is

@@ -140,7 +140,11 @@ pub fn all(options: &Options) -> Vec<Case> {
             "straightforward SDK filter",
             vec![wasm(&options.straightforward, &json!({}))],
         ),
-        case("floor", "the host calls of the defaults alone", vec![wasm(&options.floor, &json!({}))]),
+        case(
+            "floor",
+            "the host calls of the defaults alone",
+            vec![wasm(&options.floor, &json!({}))],
+        ),
         Case {
             against: Some("floor"),
             ..ours("full", "route-metrics, defaults", fixed(json!({})))
