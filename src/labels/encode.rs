@@ -38,6 +38,14 @@ pub fn encode_foreign(value: &[u8], max: usize, out: &mut String) {
     }
 }
 
+/// Writes the first character of a text from outside percent-encoded where the text is one of the
+/// filter's own words.
+pub fn escape_own_word(text: &mut Vec<u8>) {
+    if RESERVED.iter().any(|word| word.as_bytes() == text) {
+        text.splice(..1, *b"%5F");
+    }
+}
+
 /// Appends `value` to `out` as a label value: printable ASCII, at most `max` characters.
 ///
 /// Everything else is percent-encoded byte by byte, and so is a dot that Envoy's or Istio's tag
