@@ -7,9 +7,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod init;
 mod log_cases;
 mod openapi_corpora;
 mod preview;
+mod specs;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
