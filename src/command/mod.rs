@@ -2,6 +2,7 @@
 
 pub mod envoy_config;
 pub mod openapi;
+pub mod plot;
 pub mod preview;
 pub mod reference;
 pub mod stack;

@@ -10,6 +10,7 @@ mod import_openapi;
 mod input;
 mod label;
 mod labeller;
+mod logs;
 mod preview;
 mod rules;
 mod schema;

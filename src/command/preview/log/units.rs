@@ -317,7 +317,8 @@ impl Source {
             points if points == self.count => "all numbers have a decimal point",
             _ => "some numbers have a decimal point",
         };
-        format!("guessed: the median is {median:.3}, and {points}")
+        let median = crate::command::plot::significant(median);
+        format!("guessed: the median is {median}, and {points}")
     }
 
     /// Whether the unit was found out of the numbers alone.
