@@ -277,7 +277,7 @@ impl Source {
         let prior = if self.known == Some(unit) {
             9.0
         } else if self.usual == Some(unit) {
-            5.0
+            4.0
         } else if unit == Unit::Milliseconds {
             0.2
         } else {
