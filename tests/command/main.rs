@@ -8,8 +8,8 @@
 )]
 
 mod log_cases;
-mod openapi_corpora;
 mod preview;
+mod specifications;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
