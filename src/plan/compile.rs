@@ -89,6 +89,7 @@ impl Compiler<'_> {
         let sampling = self.sampling();
         self.label_names();
         self.request_metrics();
+        self.buckets();
         self.detailed();
         self.label_definitions();
         let (rules, events) = self.custom(&endpoints);

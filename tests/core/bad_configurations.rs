@@ -250,11 +250,72 @@ const REFUSED: &[(&str, &[&str])] = &[
             r#"events.path: has no use, because no metric is reported; declare one in `custom_metrics` with "source": "event", or drop this"#,
         ],
     ),
+    (
+        r#"{"metrics": {
+            "request_duration": {"buckets": [0.005, 10, 10, 9, 0, -1, 1e16, "0.5"]},
+            "response_size": {"buckets": []},
+            "request_size": {"buckets": [1.5]}
+        }}"#,
+        &[
+            "metrics.request_duration.buckets[0]: 0.005 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[2]: 10 is not above 10; bounds ascend",
+            "metrics.request_duration.buckets[3]: 9 is not above 10; bounds ascend",
+            "metrics.request_duration.buckets[4]: 0 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[5]: -1 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[6]: 1e+16 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[7]: 0.5 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.response_size.buckets: is empty; list the upper bounds, or drop it",
+            "metrics.request_size.buckets[0]: 1.5 is not a bound; use whole numbers of bytes, 1 to 10^15",
+        ],
+    ),
+    (
+        r#"{"metrics": {"request_duration": {"buckets": 5}, "requests_total": {"buckets": [1]}}}"#,
+        &[
+            "metrics.requests_total.buckets: unknown field `buckets`, expected `enabled` or `labels`",
+            "metrics.request_duration.buckets: invalid type: integer `5`, expected a list",
+        ],
+    ),
+    (
+        r#"{"custom_metrics": [
+            {"name": "a_total", "type": "counter", "buckets": [1]},
+            {"name": "a_milliseconds", "type": "histogram", "buckets": ["x"]}
+        ]}"#,
+        &[r#"custom_metrics[1].buckets[0]: invalid type: string "x", expected a number"#],
+    ),
+    (
+        r#"{"custom_metrics": [
+            {"name": "a_total", "type": "counter", "buckets": [1]},
+            {"name": "a_milliseconds", "type": "histogram", "buckets": [0.1]},
+            {"name": "a_rows", "type": "histogram", "buckets": [2, 1]}
+        ]}"#,
+        &[
+            "custom_metrics[0].buckets: goes with a histogram only; drop it",
+            "custom_metrics[1].buckets[0]: 0.1 is not a bound; use whole numbers of milliseconds, 1 to 10^15",
+            "custom_metrics[2].buckets[1]: 1 is not above 2; bounds ascend",
+        ],
+    ),
 ];
 
 /// Configurations that are accepted, and every warning about them.
 const WARNED: &[(&str, &[&str])] = &[
     ("{}", &[]),
+    (
+        r#"{"metrics": {"request_duration": {"buckets": [5, 10, 250, 1000]}}}"#,
+        &[
+            "metrics.request_duration.buckets: end at 1000 microseconds, before most requests do; are they milliseconds? Then multiply them by 1000, or set `unit`",
+        ],
+    ),
+    (
+        r#"{"metrics": {"request_duration": {"unit": "milliseconds", "buckets": [1000, 2500, 5000]}}}"#,
+        &[
+            "metrics.request_duration.buckets: begin at 1000 milliseconds, after most requests have ended; are they microseconds? Then divide them by 1000, or set `unit`",
+        ],
+    ),
+    (
+        r#"{"metrics": {"request_duration": {"unit": "milliseconds", "buckets": [5, 10, 250]}}}"#,
+        &[],
+    ),
+    (r#"{"metrics": {"request_duration": {"buckets": [1]}}}"#, &[]),
     (
         r#"{"custom_metrics": [
             {"name": "app_task_seconds", "type": "histogram", "value": {"from": "duration_ms", "scale": 0.001}},
@@ -345,4 +406,22 @@ fn a_refused_configuration_names_every_mistake_of_it_at_once() {
         .collect();
     assert!(many.iter().any(|configuration| mistakes(configuration, |_| None).len() > 1));
     assert!(REFUSED.len() >= 40, "{}", REFUSED.len());
+}
+
+#[test]
+fn there_may_be_a_hundred_buckets_and_no_more() {
+    let with = |count: u32| {
+        let bounds: Vec<u32> = (1..=count).collect();
+        mistakes(
+            &format!(r#"{{"metrics": {{"response_size": {{"buckets": {bounds:?}}}}}}}"#),
+            |_| None,
+        )
+    };
+    assert!(with(100).is_empty());
+    assert_eq!(
+        with(101),
+        [
+            "metrics.response_size.buckets: 101 bounds are too many, for each is a line per series in every scrape; use at most 100"
+        ]
+    );
 }
