@@ -20,7 +20,7 @@ DEMO_PORT ?= 10080
 
 export ENVOY UPSTREAM PLUGIN ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(CURDIR)/.tools/bin/wasm-bindgen-test-runner
-DENY := .tools/bin/cargo-deny --config .ci/deny.toml
+DENY := .tools/bin/cargo-deny --workspace --config .ci/deny.toml
 # Behind what is installed already.
 export PATH := $(PATH):$(CURDIR)/.tools/prometheus/usr/bin
 
