@@ -41,7 +41,7 @@ fn paths_and_targets_exist() {
     let included = main.lines().filter_map(|line| line.strip_prefix("include "));
     let makefiles = included.map(read).collect::<String>() + &main;
     let targets: BTreeSet<&str> =
-        makefiles.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+        makefiles.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
     let mut seen = 0;
     for page in ["CONTRIBUTING.md", "SECURITY.md"] {
         for word in quoted(page) {
