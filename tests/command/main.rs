@@ -7,9 +7,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod apis;
+mod init;
 mod log_cases;
 mod preview;
-mod specifications;
+mod specs;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -6,6 +6,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
+use crate::command::yaml;
 use crate::config::join;
 
 /// A plugin configuration, as the filter would get it.
@@ -65,7 +66,6 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
     if !found.is_empty() {
         return Ok(found);
     }
-    let foreign = |document: &Value| FOREIGN_KEYS.iter().any(|key| document.get(key).is_some());
     if !others.is_empty() {
         bail!(
             "none of the Wasm plugins is known for route-metrics by its name, root_id, vm_id or \
@@ -73,10 +73,16 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
             others.join(", ")
         );
     }
-    if documents.iter().any(foreign) {
+    if documents.iter().any(is_configuration) {
         bail!("no Wasm plugin in this configuration");
     }
     Ok(whole())
+}
+
+/// Whether a document is a configuration of Envoy or a resource of Kubernetes, by its members.
+#[must_use]
+pub fn is_configuration(document: &Value) -> bool {
+    FOREIGN_KEYS.iter().any(|key| document.get(key).is_some())
 }
 
 /// The documents of a YAML text.
@@ -85,7 +91,8 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
 /// Not UTF-8, or not YAML.
 pub fn yaml(text: &[u8]) -> anyhow::Result<Vec<Value>> {
     let text = std::str::from_utf8(text).map_err(|error| anyhow!("not a text: {error}"))?;
-    serde_saphyr::from_multiple(text).map_err(|error| anyhow!("neither JSON nor YAML: {error}"))
+    yaml::documents(text, yaml::Duplicates::Refused)
+        .map_err(|mistake| anyhow!("neither JSON nor YAML: {mistake}"))
 }
 
 #[derive(Default)]

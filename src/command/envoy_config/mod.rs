@@ -13,7 +13,7 @@ mod tracing;
 pub use buckets::{Buckets, buckets};
 pub use capabilities::{CAPABILITIES, EnvoyVersion, needed};
 pub use complete::{Complete, Upstream};
-pub use find::{Plugin, plugins, yaml};
+pub use find::{Plugin, is_configuration, plugins, yaml};
 pub use metrics_listener::{MetricsAccess, MetricsTls, Network};
 pub use stats::StatsConfig;
 pub use tracing::Tracing;
