@@ -211,7 +211,7 @@ impl Broken {
             Self::NotHttp | Self::Begun | Self::Header => false,
             Self::NoPath | Self::NoJsonStatus | Self::TooLong => true,
             Self::NoFormat | Self::OpenQuote | Self::NoStatus | Self::NotJson | Self::NoRequest => {
-                layout::has_request(line)
+                layout::has_request(line) && !is_message(line)
             }
         }
     }
