@@ -11,6 +11,7 @@
 mod dashboard;
 mod image;
 mod manifests;
+mod pages;
 mod printed_files;
 mod readme;
 mod rules;
