@@ -85,8 +85,8 @@ fn json_parses_and_configurations_are_accepted() {
     let mut accepted = 0;
     for (page, text) in pages() {
         for block in blocks(&text, "json") {
-            let value: serde_json::Value =
-                serde_json::from_str(&block).unwrap_or_else(|error| panic!("{page}: {error}\n{block}"));
+            let value: serde_json::Value = serde_json::from_str(&block)
+                .unwrap_or_else(|error| panic!("{page}: {error}\n{block}"));
             // What the filter answers, and what applications post, is no configuration.
             if value.is_array() || value.get("errors").is_some() {
                 continue;
@@ -164,7 +164,10 @@ fn the_change_of_an_envoy_is_complete() {
     let document = &envoy_config::yaml(after.as_bytes()).unwrap()[0];
     let tags = document["stats_config"]["stats_tags"].as_array().unwrap();
     let of = |value: &serde_json::Value| {
-        (value["tag_name"].as_str().unwrap().to_owned(), value["regex"].as_str().unwrap().to_owned())
+        (
+            value["tag_name"].as_str().unwrap().to_owned(),
+            value["regex"].as_str().unwrap().to_owned(),
+        )
     };
     let mut shown: Vec<_> = tags.iter().map(of).collect();
     shown.sort();
@@ -172,8 +175,11 @@ fn the_change_of_an_envoy_is_complete() {
     let printed = &envoy_config::yaml(printed.as_bytes()).unwrap()[0];
     let printed = printed["stats_config"]["stats_tags"].as_array().unwrap();
     // The shipped block has the labels of `detailed`, too, which is off.
-    let mut expected: Vec<_> =
-        printed.iter().map(of).filter(|(name, _)| !["org", "user"].contains(&name.as_str())).collect();
+    let mut expected: Vec<_> = printed
+        .iter()
+        .map(of)
+        .filter(|(name, _)| !["org", "user"].contains(&name.as_str()))
+        .collect();
     expected.sort();
     assert_eq!(shown, expected);
 }

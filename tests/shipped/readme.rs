@@ -229,7 +229,7 @@ fn test_cells(page: &str) -> Vec<String> {
 /// Each line of the tables of protocols and faults names a test, and it is there.
 #[test]
 fn tests_of_the_behaviour_exist() {
-    for page in ["README.md", "docs/behaviour.md"] {
+    for page in ["docs/behaviour.md"] {
         let cells = test_cells(page);
         assert!(cells.len() >= 30, "{page}: {}", cells.len());
         for cell in cells {
