@@ -27,5 +27,6 @@ prometheus=$(envoy/stack.sh url prometheus | grep -o 'http://[^/ ]*' | head -n 1
 tests/tools/pictures/panels.py envoy/grafana/dashboards/requests.json "$prometheus" "$minutes" > "$folder/panels.html"
 photograph "$folder/panels.html" docs/dashboard.png 1210,1180
 
-dist/route-metrics preview envoy/plugin.json tests/tools/pictures/access.log --html > "$folder/preview.html"
+tests/tools/pictures/access_log.py > "$folder/access.log"
+dist/route-metrics preview envoy/plugin.json "$folder/access.log" --html > "$folder/preview.html"
 photograph "$folder/preview.html" docs/preview.png 1280,1180
