@@ -138,12 +138,6 @@ fn words_of_the_text_are_known() {
         let own = ["FAIL_", "_OTHER", "_UNMATCHED"].iter().any(|start| word.starts_with(start));
         assert!(!is_variable || own || known.contains(word.as_str()), "{word}");
     }
-    for (_, rest) in readme.match_indices("](").map(|(at, _)| readme.split_at(at + 2)) {
-        let target = rest.split(')').next().unwrap_or_default();
-        if !target.starts_with("https://") {
-            assert!(root().join(target).exists(), "{target}");
-        }
-    }
 }
 
 /// A family of the README's tables and its labels, as `name` and `label, label`.
