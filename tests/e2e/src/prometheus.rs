@@ -28,16 +28,30 @@ impl Prometheus {
     /// Starts a server that scrapes `/stats/prometheus` of an admin address each second.
     #[track_caller]
     pub fn scraping(admin: SocketAddr) -> Self {
+        let job = json!({"job_name": "envoy", "static_configs": [{"targets": [admin]}]});
+        Self::with(vec![job], "{}", &[])
+    }
+
+    /// Starts a server with these `scrape_configs`, each of which scrapes `/stats/prometheus` each
+    /// second unless it says otherwise, a rule file in YAML, and further arguments.
+    #[track_caller]
+    pub fn with(jobs: Vec<Value>, rules: &str, arguments: &[&str]) -> Self {
         let directory = crate::temporary_directory("prometheus-");
         let configuration = directory.path().join("prometheus.yml");
-        let scrape = json!({"scrape_configs": [{
-            "job_name": "envoy",
-            "metrics_path": "/stats/prometheus",
-            "scrape_interval": "1s",
-            "scrape_timeout": "1s",
-            "static_configs": [{"targets": [admin]}],
-        }]});
+        let scrape = json!({
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": ["rules.yaml"],
+            "scrape_configs": jobs
+                .into_iter()
+                .map(|mut job| {
+                    let path = job["metrics_path"].as_str().unwrap_or("/stats/prometheus");
+                    job["metrics_path"] = path.to_owned().into();
+                    job
+                })
+                .collect::<Vec<_>>(),
+        });
         fs::write(&configuration, scrape.to_string()).expect("the directory is writable");
+        fs::write(directory.path().join("rules.yaml"), rules).expect("the directory is writable");
         let address = free_address();
         let log = File::create(directory.path().join("log")).expect("the directory is writable");
         let program = std::env::var_os("PROMETHEUS").unwrap_or_else(|| "prometheus".into());
@@ -45,6 +59,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", configuration.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
