@@ -14,6 +14,7 @@ mod input;
 mod label;
 mod labeller;
 mod logger;
+mod logs;
 mod preview;
 mod rules;
 mod schema;
