@@ -7,9 +7,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod apis;
 mod init;
 mod log_cases;
-mod openapi_corpora;
 mod preview;
 mod specs;
 
