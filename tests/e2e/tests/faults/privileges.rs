@@ -140,6 +140,8 @@ fn what_a_configuration_needs_is_enough_for_it() {
         let parsed = config::parse(json.to_string().as_bytes()).unwrap();
         let needed = needed(&parsed);
         assert_eq!(needed.len(), CAPABILITIES.len() - fewer, "{json}");
+        // With it goes what waits for a flush when a configuration or its VM ends.
+        assert!(needed.contains(&"proxy_on_delete"));
         works_with(&Binary::default(), &json, needed.into_iter());
     }
 }
@@ -168,6 +170,11 @@ fn an_update_brings_its_own_list_since_1_40() {
         assert_eq!(response.header("x-metric-events").is_none(), brings, "{binary}");
         let expected = table(&[(["GET", "/users/{id}", "200"], 2)]);
         expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
+        // What the VM of the first list had counted is told when it ends.
+        envoy.eventually("decisions", |scrape| match scrape.sum("route_metrics_requests_total") {
+            2.0 => Ok(()),
+            other => Err(format!("{other}")),
+        });
         let counted = f64::from(u8::from(brings));
         envoy.eventually("the event", |scrape| match scrape.sum("app_jobs_total") {
             sum if sum == counted => Ok(()),
