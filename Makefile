@@ -20,9 +20,15 @@ DEMO_PORT ?= 10080
 
 export ENVOY UPSTREAM PLUGIN ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(CURDIR)/.tools/bin/wasm-bindgen-test-runner
-DENY := .tools/bin/cargo-deny --config .ci/deny.toml
+DENY := .tools/bin/cargo-deny --workspace --config .ci/deny.toml
 # Behind what is installed already.
 export PATH := $(PATH):$(CURDIR)/.tools/prometheus/usr/bin
+
+# End-to-end tests wait more than they work, so there are more of them at once than cores; each has one
+# or two Envoys of up to four workers, so there are never many.
+CORES := $(shell nproc 2>/dev/null || echo 2)
+E2E_THREADS ?= $(shell echo $$(($(CORES) < 4 ? 2 * $(CORES) : 8)))
+E2E := RUST_TEST_THREADS=$(E2E_THREADS) cargo test --package route-metrics-e2e
 
 FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
 CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
@@ -30,9 +36,6 @@ CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
 # requests run often says #[inline(always)] itself. See "Size" in tests/tools/bench/README.md.
 MODULE_FLAGS := -Cllvm-args=--inline-threshold=20 -Cllvm-args=--inlinehint-threshold=80
-# What Rust's Wasm may use, and then the order to make it small. Debian's release asks for each.
-WASM_OPT := wasm-opt --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext \
-	--enable-mutable-globals --enable-reference-types --enable-multivalue -Oz
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
 REMAP = cargo fetch --quiet --target wasm32-wasip1; \
@@ -62,7 +65,7 @@ module: ## build dist/route_metrics.wasm alone
 	@tests/setup.sh rust binaryen
 	@echo "$(CARGO_MODULE)"; $(REMAP); $(CARGO_MODULE)
 	@mkdir -p dist
-	@$(WASM_OPT) target/wasm32-wasip1/module/route_metrics.wasm --output dist/route_metrics.wasm
+	@src/module/wasm/trim.sh target/wasm32-wasip1/module/route_metrics.wasm dist/route_metrics.wasm
 
 .PHONY: run
 run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
@@ -82,7 +85,7 @@ include envoy/stack.mk
 test: test-native test-wasm test-e2e ## run all tests
 
 .PHONY: test-native
-test-native: build stack-tools ## run the unit and property tests
+test-native: build trap stack-tools ## run the unit and property tests
 	@tests/setup.sh rust prometheus
 	cargo test --workspace --exclude route-metrics-e2e --no-fail-fast
 
@@ -94,9 +97,22 @@ test-wasm: ## run the unit and property tests of the core as Wasm under Node
 .PHONY: test-e2e
 test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
-	cargo test --package route-metrics-e2e --no-fail-fast
+	$(E2E) --no-fail-fast
+
+# github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
+# requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
+# the templates, as `GET,PUT /users/{id}`; adversarial.jsonl: hostile paths, an object with `path` in each
+# line, and with `"encoding": "base64"` where it is not UTF-8.
+.PHONY: test-corpora
+test-corpora: build envoys ## run the tests that need larger corpora of requests than a clone has: CORPORA=FOLDER
+	@[ -f "$(CORPORA)/github.jsonl" ] || { \
+		echo "test-corpora: CORPORA=FOLDER must name a folder with the files that the Makefile lists here" >&2; exit 1; }
+	@tests/setup.sh rust prometheus
+	ROUTE_METRICS_CORPORA="$(abspath $(CORPORA))" cargo test --no-fail-fast -- --ignored
+	ROUTE_METRICS_CORPORA="$(abspath $(CORPORA))" $(E2E) --test requests -- --ignored
 
 # The module for tests that kill a VM on purpose: it dies when a request says so (src/module/trap.rs).
+# It also counts how often it allocates.
 .PHONY: trap
 trap:
 	@tests/setup.sh rust
@@ -123,19 +139,21 @@ size: ## print what each dependency costs in the module
 	@tests/setup.sh rust binaryen
 	CARGO_PROFILE_MODULE_STRIP=debuginfo CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(MODULE_FLAGS)" \
 		$(CARGO_MODULE) --target-dir target/size
-	@$(WASM_OPT) --debuginfo target/size/wasm32-wasip1/module/route_metrics.wasm --output target/size/named.wasm
+	@src/module/wasm/trim.sh target/size/wasm32-wasip1/module/route_metrics.wasm target/size/named.wasm --debuginfo
 	cargo run --quiet --package route-metrics-size -- target/size/named.wasm
 
 include tests/tools/bench/bench.mk
 include tests/tools/micro/micro.mk
 include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
+include tests/tools/applications/applications.mk
+include tests/tools/pictures/pictures.mk
 
 .PHONY: versions
 versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table
 	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
 	cargo test --package route-metrics-e2e --lib --test requests --test faults --test observability --no-run
-	@tests/versions.sh $(ENVOY_MATRIX)
+	@RUST_TEST_THREADS=$(E2E_THREADS) tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
 dist: build ## build what a release is made of: the module twice, its hash, SBOM and OCI image

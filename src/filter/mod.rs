@@ -6,6 +6,7 @@
 //! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
 //! that never had headers (a malformed request) is only seen at its end, and counts all the same.
 
+mod by_id;
 mod configured;
 mod decisions;
 mod exchange;
@@ -14,8 +15,6 @@ mod posts;
 mod record;
 
 use std::rc::Rc;
-
-use hashbrown::HashMap;
 
 use crate::custom::rules;
 use crate::endpoint::{Decided, Learners};
@@ -27,6 +26,7 @@ use crate::sampling::Random;
 use crate::series::SharedList;
 use crate::series::open_requests::Active;
 use crate::series::registry::{Registry, ValueId};
+use by_id::ById;
 use configured::Root;
 use decisions::{Decision, Decisions};
 
@@ -35,7 +35,8 @@ pub use exchange::HASH_KEY;
 /// A flush is not worth its while sooner after the last one, in nanoseconds.
 const FLUSH_NS: u64 = 900_000_000;
 /// A configuration that was not told to flush for so many flushes of others is gone: the host
-/// tells live ones once a second. The time is there for streams that outlive their configuration.
+/// tells live ones once a second. It is what becomes of those that had open streams when the host
+/// forgot them.
 const GONE_FLUSHES: u64 = 120;
 
 /// One VM's filter.
@@ -46,8 +47,10 @@ pub struct Filter<H> {
     random: Random,
     learners: Learners,
     learned: SharedList,
-    roots: HashMap<u32, Root>,
-    streams: HashMap<u32, Stream>,
+    /// What was learned and could not be told to the other workers yet.
+    unsent: Option<Vec<u8>>,
+    roots: ById<Root>,
+    streams: ById<Stream>,
     pool: Pool,
     outcome: Outcome,
     scratch: Scratch,
@@ -113,8 +116,9 @@ impl<H: Host> Filter<H> {
             random: Random::new(seed),
             learners: Learners::default(),
             learned: SharedList::new("route-metrics/learned".to_owned()),
-            roots: HashMap::new(),
-            streams: HashMap::new(),
+            unsent: None,
+            roots: ById::default(),
+            streams: ById::default(),
             pool: Pool::default(),
             outcome: Outcome::default(),
             scratch: Scratch::default(),
@@ -130,6 +134,11 @@ impl<H: Host> Filter<H> {
     /// The host.
     pub fn host(&self) -> &H {
         &self.host
+    }
+
+    /// How many configurations there are, with those that are about to be forgotten.
+    pub fn configurations(&self) -> usize {
+        self.roots.len()
     }
 
     /// How many streams are open, by what this VM was told.
@@ -251,7 +260,8 @@ impl<H: Host> Filter<H> {
     }
 
     /// The host forgets a stream, which ends now if it has not ended before. Or it forgets a root
-    /// context: what waits for the next flush may have to go without one.
+    /// context: what waits for the next flush may have to go without one, and the configuration
+    /// goes, unless a stream of it is still open.
     pub fn forget(&mut self, context: u32) {
         // Nearly always it has, just before.
         if context == self.ended {
@@ -260,6 +270,9 @@ impl<H: Host> Filter<H> {
         if self.roots.contains_key(&context) {
             self.active.tell(&self.host);
             self.decisions.flush(&self.host);
+            if !self.streams.values().any(|stream| stream.root == context) {
+                self.roots.remove(&context);
+            }
         } else {
             self.end(context);
         }

@@ -5,6 +5,8 @@
 //! list, and metrics refer to them by index.
 
 mod buckets;
+mod choice;
+mod collisions;
 mod compile;
 mod custom;
 mod endpoints;

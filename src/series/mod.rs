@@ -16,7 +16,7 @@ mod shared_list;
 mod values;
 
 pub use budget::{Claim, Key, MAX_LABELS, Series};
-pub use shared_list::{Append, SharedList};
+pub use shared_list::{APPEND_TRIES, Append, SharedList};
 pub use values::{OTHER_ID, Values};
 
 /// The answer to "may this exist?".

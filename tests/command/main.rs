@@ -7,9 +7,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod apis;
+mod import_page;
 mod init;
 mod log_cases;
-mod openapi_corpora;
 mod preview;
 mod specs;
 

@@ -8,9 +8,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod contributing;
 mod dashboard;
 mod image;
 mod manifests;
+mod pages;
 mod printed_files;
 mod readme;
 mod rules;

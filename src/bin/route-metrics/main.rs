@@ -1,6 +1,8 @@
 //! The command `route-metrics`: checks plugin configurations, prints what they need from Envoy, and
 //! shows what they make of requests. One file per subcommand.
 
+#![allow(clippy::disallowed_methods, reason = "the command may look at the clock")]
+
 mod bootstrap;
 mod check;
 mod dashboard;
@@ -11,6 +13,8 @@ mod init;
 mod input;
 mod label;
 mod labeller;
+mod logger;
+mod logs;
 mod preview;
 mod rules;
 mod schema;
@@ -50,6 +54,7 @@ enum Command {
 type Outcome = anyhow::Result<()>;
 
 fn main() -> ExitCode {
+    logger::install();
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
@@ -67,7 +72,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            log::error!("{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -42,8 +42,8 @@ pub const CAPABILITIES: [&str; 30] = [
     "random_get",
 ];
 
-/// Those that a plugin with this configuration needs behind listeners without HTTP/3; all others are
-/// callbacks that would do nothing, and functions that are never called.
+/// Those that a plugin with this configuration needs; all others are callbacks that would do nothing,
+/// and functions that are never called.
 pub fn needed(config: &Config) -> Vec<&'static str> {
     let header = !config.events.response_header.is_empty();
     let posts = !config.events.path.is_empty();
@@ -56,8 +56,6 @@ pub fn needed(config: &Config) -> Vec<&'static str> {
         | "proxy_set_effective_context" => posts,
         "proxy_get_header_map_value" => header || posts,
         "proxy_set_property" => config.endpoint.export,
-        // Over other protocols every stream ends with `proxy_on_log`.
-        "proxy_on_delete" => false,
         _ => true,
     };
     CAPABILITIES.into_iter().filter(|name| needed(name)).collect()
@@ -104,6 +102,22 @@ pub(super) fn restriction(comment: &str, capabilities: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_module_is_trimmed_to_this_list() {
+        // What Envoy always allows, and what the standard library calls.
+        let always =
+            ["_initialize", "memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"];
+        let abi = include_str!("../../module/wasm/abi.txt").lines();
+        let mut abi: BTreeSet<&str> =
+            abi.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        for name in always {
+            assert!(abi.remove(name), "{name}");
+        }
+        let of_envoy = CAPABILITIES.into_iter().filter(|name| name.starts_with("proxy_"));
+        assert_eq!(abi, of_envoy.collect());
+    }
 
     #[test]
     fn versions_are_read_from_numbers_and_from_what_envoy_prints() {
