@@ -171,13 +171,14 @@ fn opentelemetry_gets_labels_as_attributes() {
                         && labels(&point.attributes) == expected
                         && point.bounds.contains(&25_000.0)
                 });
-            let active = of("wasmcustom.http_requests_active").any(|metric| metric.gauge.is_some());
+            let info =
+                of("wasmcustom.route_metrics_build_info").any(|metric| metric.gauge.is_some());
             let names: BTreeSet<_> =
                 seen.iter().map(|m| &m.name).filter(|n| n.starts_with("wasm")).collect();
-            if counted && timed && active {
+            if counted && timed && info {
                 Ok(())
             } else {
-                Err(format!("{binary}: {counted} {timed} {active} {names:?}"))
+                Err(format!("{binary}: {counted} {timed} {info} {names:?}"))
             }
         });
         // No label is left in a name.
