@@ -231,7 +231,8 @@ pub fn label_values(
     endpoints: &[String],
     max: usize,
 ) -> (usize, Vec<ValueId>) {
-    let list = registry.values(host, &label.values, label.max_values);
+    let earned = label.source.is_open() && label.choice.listed.is_none();
+    let list = registry.values(host, &label.values, label.max_values, earned);
     let mut ids = Vec::new();
     let mut reserve = |text: &str| registry.reserve(host, list, &value::encoded(text, max));
     if label.choice.listed.is_some() {
