@@ -28,7 +28,7 @@ FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
 CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
 CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
-# requests run often says #[inline(always)] itself. See "Size" in tests/bench/README.md.
+# requests run often says #[inline(always)] itself. See "Size" in tests/tools/bench/README.md.
 MODULE_FLAGS := -Cllvm-args=--inline-threshold=20 -Cllvm-args=--inlinehint-threshold=80
 # What Rust's Wasm may use, and then the order to make it small. Debian's release asks for each.
 WASM_OPT := wasm-opt --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext \
@@ -126,15 +126,15 @@ size: ## print what each dependency costs in the module
 	@$(WASM_OPT) --debuginfo target/size/wasm32-wasip1/module/route_metrics.wasm --output target/size/named.wasm
 	cargo run --quiet --package route-metrics-size -- target/size/named.wasm
 
-include tests/bench/bench.mk
-include tests/micro/micro.mk
-include tests/fuzz/fuzz.mk
+include tests/tools/bench/bench.mk
+include tests/tools/micro/micro.mk
+include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
 
 .PHONY: versions
-versions: stack-programs ## test on each Envoy of ENVOY_MATRIX, and print one table
+versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table
 	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
-	cargo test --package route-metrics-e2e --test filter --test stack --no-run
+	cargo test --package route-metrics-e2e --lib --test requests --test faults --test observability --no-run
 	@tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
@@ -152,7 +152,7 @@ deny: ## check licences, sources and advisories of all dependencies; OFFLINE=1 l
 
 .PHONY: generate
 generate: ## print again the files in envoy/ and docs/ that the command prints
-	GENERATE=1 cargo test --test printed_files
+	GENERATE=1 cargo test --test shipped printed_files
 
 .PHONY: clean
 clean: ## remove what was built; .tools/ stays

@@ -13,7 +13,7 @@ stack-programs: build ## build and install what observability-start runs
 
 .PHONY: stack-tools
 stack-tools: ## install what the tests of the dashboard and the manifests need
-	@[ -d tests/stack/published/node_modules/dclint ] || npm ci --silent --prefix tests/stack/published
+	@[ -d tests/shipped/published/node_modules/dclint ] || npm ci --silent --prefix tests/shipped/published
 
 ##@ Observability
 

@@ -17,7 +17,7 @@ for version in "$@"; do
     without=(--skip running::)
     # Envoy 1.36 cannot name spans by the endpoint.
     case $version in 1.36.*) without+=(--skip tracing::spans --skip tracing::the_share) ;; esac
-    ENVOY= ENVOY_VERSION=$version cargo test --package route-metrics-e2e --test filter --test stack \
+    ENVOY= ENVOY_VERSION=$version cargo test --package route-metrics-e2e --lib --test requests --test faults --test observability \
         --no-fail-fast -- "${without[@]}" >> "$log" 2>&1
     status=$?
     read -r passed failed left_out < <(sed -n \

@@ -149,15 +149,8 @@ impl<H: Host> Filter<H> {
         self.host.send_response(answer.status, &headers, answer.body.as_bytes());
     }
 
-    /// The response's headers are there: events are taken out of them.
-    #[inline]
-    pub fn response_headers(&mut self, stream: u32) {
-        if self.reports_in_headers {
-            self.header_events(stream);
-        }
-    }
-
-    fn header_events(&mut self, stream: u32) {
+    /// Takes events out of the response's headers, and records them.
+    pub(super) fn header_events(&mut self, stream: u32) {
         let Self { host, registry, roots, streams, scratch, .. } = self;
         let Some(state) = streams.get(&stream) else { return };
         let Some(root) = roots.get(&state.root) else { return };

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod openapi_corpora;
 mod preview;
 
 use std::io::Write;

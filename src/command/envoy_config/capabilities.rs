@@ -1,7 +1,7 @@
 //! What the module may do in Envoy: the functions of the host that it calls, and its own that the
 //! host calls. Envoy can leave out all others (`capability_restriction_config`).
 //!
-//! The list is held to the built module by `tests/e2e/tests/fire/privileges.rs`.
+//! The list is held to the built module by `tests/e2e/tests/faults/privileges.rs`.
 
 use std::str::FromStr;
 

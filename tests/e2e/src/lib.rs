@@ -20,6 +20,7 @@
 pub mod config;
 pub mod django;
 pub mod envoy;
+pub mod expect;
 pub mod grpc;
 pub mod http;
 pub mod http1;
@@ -30,6 +31,9 @@ pub mod scrape;
 pub mod tcp;
 pub mod upstream;
 pub mod wait;
+
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 
 use route_metrics_exact::{Guest, ROOT, World};
 
-/// As in tests/bench/memory.sh.
+/// As in tests/tools/bench/memory.sh.
 const CONFIGURATION: &str = r#"{
     "labels": {"shard": {"from": "query_param", "name": "shard"}},
     "metrics": {"requests_total": {"labels": ["method", "endpoint", "status", "shard"]}},

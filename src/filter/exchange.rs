@@ -1,0 +1,52 @@
+//! What the workers of one process tell each other: what was learned of endpoints, and secrets.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use super::Filter;
+use crate::host::{CREATE_ONLY, Host};
+use crate::series::Append;
+
+/// The environment variable with the secret from which the key of hashed values is made.
+pub const HASH_KEY: &str = "METRICS_HASH_KEY";
+
+impl<H: Host> Filter<H> {
+    /// The key of hashed label values: made of [`HASH_KEY`] where it is set, so that all proxies of
+    /// a fleet agree, else a random one that the workers of this process share.
+    pub(super) fn hash_key(&mut self, variable: &impl Fn(&str) -> Option<String>) -> [u8; 16] {
+        const SHARED: &str = "route-metrics/hash-key";
+        let mut key = [0; 16];
+        if let Some(text) = variable(HASH_KEY).filter(|text| !text.is_empty()) {
+            for (half, chunk) in key.chunks_exact_mut(8).enumerate() {
+                let mut hasher = SipHasher24::new_with_keys(half as u64, 0);
+                hasher.write(text.as_bytes());
+                chunk.copy_from_slice(&hasher.finish().to_le_bytes());
+            }
+            return key;
+        }
+        for chunk in key.chunks_exact_mut(8) {
+            chunk.copy_from_slice(&self.random.next_u64().to_le_bytes());
+        }
+        self.host.shared_set(SHARED, &key, CREATE_ONLY);
+        let mut shared = Vec::new();
+        self.host.shared_get(SHARED, &mut shared);
+        shared.try_into().unwrap_or(key)
+    }
+
+    /// Tells the other workers what this one has learned, and takes in what they have.
+    pub(super) fn exchange(&mut self) {
+        let Self { host, learners, learned, .. } = self;
+        let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
+        let merge = |entry: &[u8]| {
+            adaptive.borrow_mut().merge(entry);
+        };
+        learned.sync(host, merge);
+        loop {
+            let news = adaptive.borrow_mut().take_news();
+            let Some(news) = news else { return };
+            while learned.append(host, &news, merge) == Append::Moved {}
+            learned.sync(host, merge);
+        }
+    }
+}
