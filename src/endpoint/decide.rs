@@ -155,16 +155,13 @@ fn write_call(path: &CanonicalPath<'_>, learner: &Inference, out: &mut Vec<u8>) 
     }
     if !before.is_empty() {
         let mut buffer = [0; MAX_PREFIX];
-        let mut room = buffer.as_mut_slice();
-        for segment in before {
-            let Some((slash, rest)) = room.split_first_mut() else { break };
-            *slash = b'/';
-            let (place, rest) = rest.split_at_mut(segment.len().min(rest.len()));
-            place.copy_from_slice(segment.get(..place.len()).unwrap_or_default());
-            room = rest;
+        let bytes = before.iter().flat_map(|segment| b"/".iter().chain(*segment));
+        let mut length = 0;
+        for (place, byte) in buffer.iter_mut().zip(bytes) {
+            *place = *byte;
+            length += 1;
         }
-        let left = room.len();
-        let prefix = buffer.get(..MAX_PREFIX - left).unwrap_or_default();
+        let prefix = buffer.get(..length).unwrap_or_default();
         learner.label(&CanonicalPath::new(prefix), out);
     }
     for segment in name {

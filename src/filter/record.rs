@@ -5,7 +5,7 @@ use super::decisions::Decision;
 use super::{Filter, Scratch, posts};
 use crate::config::DurationUnit;
 use crate::custom::rules::{self, Measured};
-use crate::endpoint::{CanonicalPath, Decided, Knowledge, decide};
+use crate::endpoint::{Asked, CanonicalPath, Decided, Knowledge, decide};
 use crate::host::{Host, Property};
 use crate::labels::value::{self, Facts};
 use crate::plan::{Measure, MetricPlan, Plan, SamplingPlan};
@@ -34,17 +34,20 @@ impl<H: Host> Filter<H> {
         if plan.events.path.as_ref().is_some_and(|events| posts::is_path(&path, events)) {
             return Decision::Excluded;
         }
-        let decided = decide(
-            plan,
-            kept.method(),
-            &path,
-            Knowledge::Answered(code),
-            learners,
-            |out| host.property(Property::RouteName, out),
-            &mut scratch.endpoint,
-        );
-        scratch.decided = Some(decided);
-        let Scratch { endpoint, ids, value, rules, .. } = scratch;
+        let call = kept.is_call() && outcome.is_call(host, &plan.response_headers);
+        let knowledge = match outcome.proves_nothing(host, call) {
+            true => Knowledge::Unproven(code),
+            false => Knowledge::Answered(code),
+        };
+        let asked = Asked { method: kept.method(), path: &path, call, knowledge };
+        let route_name = |out: &mut Vec<u8>| host.property(Property::RouteName, out);
+        let Scratch { decided: last, endpoint, ids, value, rules, .. } = scratch;
+        let is_known = |endpoint: &[u8]| {
+            let text = value.encode(endpoint, plan.max_value_length);
+            root.endpoints.is_some_and(|list| registry.knows(list, text))
+        };
+        let decided = decide(plan, &asked, learners, route_name, is_known, endpoint);
+        *last = Some(decided);
         let Some(endpoint) = decided.text(plan, endpoint) else {
             return Decision::Excluded;
         };

