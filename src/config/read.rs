@@ -8,7 +8,6 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 
-use super::model::Value as MetricValue;
 use super::model::*;
 use super::{Mistakes, join};
 use crate::config::number;
@@ -55,23 +54,23 @@ impl Noted<'_> {
     }
 
     fn wrong_type(&mut self, at: At<'_>, found: &Value, expected: &str) {
-        self.add(at, format!("invalid type: {}, expected {expected}", Found(found)));
+        self.add(at, format!("invalid type: {}, expected {expected}", InWords(found)));
     }
 }
 
 /// The document as a configuration, or `None` with at least one mistake noted.
 pub fn configuration(document: &Value, mistakes: &mut Mistakes) -> Option<Config> {
     if !document.is_object() {
-        mistakes.add("configuration", format!("{}, expected an object", Found(document)));
+        mistakes.add("configuration", format!("{}, expected an object", InWords(document)));
         return None;
     }
     Config::read(document, At::Top, &mut Noted(mistakes))
 }
 
 /// What was found, in words.
-struct Found<'a>(&'a Value);
+struct InWords<'a>(&'a Value);
 
-impl fmt::Display for Found<'_> {
+impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Value::Null => f.write_str("null"),
@@ -144,7 +143,7 @@ fn whole<T: TryFrom<u64>>(
     let number = value.as_u64().and_then(|number| number.try_into().ok());
     if number.is_none() {
         if value.is_i64() || value.is_u64() {
-            let found = Found(value);
+            let found = InWords(value);
             mistakes.add(at, format!("invalid value: {found}, expected {name}"));
         } else {
             mistakes.wrong_type(at, value, name);
@@ -310,6 +309,15 @@ macro_rules! words {
                 word(value, &words, at, mistakes)
             }
         }
+
+        impl $type {
+            /// The word for it in the configuration.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),*
+                }
+            }
+        }
     };
 }
 
@@ -372,7 +380,7 @@ words!(Source {
     Constant = "constant"
 });
 optional!(Endpoint { exclude, templates, rules, route_name, inference, ignore_statuses, export });
-required!(Rule { regex, endpoint });
+required!(EndpointRule { regex, endpoint });
 words!(InferenceMode { Adaptive = "adaptive", Heuristic = "heuristic", Off = "off" });
 optional!(Sampling { rate, always });
 optional!(Always { statuses, endpoints, slower_than_ms });

@@ -12,7 +12,7 @@ fn compile(
     rules: &[(&str, &str)],
 ) -> Result<Endpoints, Mistakes> {
     let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-    let rule = |(regex, endpoint): &(&str, &str)| config::Rule {
+    let rule = |(regex, endpoint): &(&str, &str)| config::EndpointRule {
         regex: (*regex).to_owned(),
         endpoint: (*endpoint).to_owned(),
     };

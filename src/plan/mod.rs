@@ -6,9 +6,14 @@
 
 mod compile;
 mod custom;
+mod endpoints;
+mod headers;
+mod labels;
+mod metrics;
+mod sampling;
 mod warnings;
 
-pub use compile::{Capacity, OWN_LABELS, compile, load};
+pub use compile::{Capacity, compile, load};
 
 use crate::config::{DurationUnit, InferenceMode, Mistakes};
 use crate::custom::events::EventsPlan;
@@ -18,6 +23,9 @@ use crate::host::MetricKind;
 use crate::labels::source::LabelPlan;
 use crate::request::status::Statuses;
 use crate::sampling::Rate;
+
+/// Labels of the filter's own metrics; the tag expressions are for all metrics alike.
+pub const OWN_LABELS: [&str; 6] = ["decision", "label", "metric", "outcome", "reason", "version"];
 
 /// A checked configuration.
 #[derive(Debug)]

@@ -2,12 +2,42 @@
 //! instead; the command prints it, and the filter logs it.
 
 use super::compile::Compiler;
-use crate::config::MetricType;
+use crate::config::{MetricType, join};
+
+/// Labels of targets. Prometheus gives `job` and `instance` to each
+/// (prometheus.io/docs/concepts/jobs_instances); its Operator gives the others to those of a
+/// `PodMonitor` or `ServiceMonitor` (`pkg/prometheus/promcfg.go`). `endpoint` is one of them, too, and
+/// what the filter is for: the shipped manifests keep ours.
+const TARGET_LABELS: [&str; 7] =
+    ["job", "instance", "namespace", "pod", "container", "service", "node"];
 
 impl Compiler<'_> {
     /// Everything that can be said once the rest has been looked at.
     pub(super) fn warn(&mut self) {
         self.fractions_that_are_lost();
+        self.labels_of_targets();
+    }
+
+    /// Prometheus renames a label that the target has already, or lets it hide the target's.
+    fn labels_of_targets(&mut self) {
+        let config = self.config;
+        let defined = config.labels.keys().map(|name| ("labels".to_owned(), name));
+        let custom = config.custom_metrics.iter().enumerate().flat_map(|(index, metric)| {
+            let names = metric.labels.iter().flatten().map(|(name, _)| name);
+            names.map(move |name| (format!("custom_metrics[{index}].labels"), name))
+        });
+        for (path, name) in defined.chain(custom) {
+            if TARGET_LABELS.contains(&name.as_str()) {
+                self.warnings.add(
+                    join(&path, name),
+                    format!(
+                        "`{name}` is also a label that Prometheus or its Operator gives to targets: \
+                         ours becomes `exported_{name}`, or hides the target's where \
+                         `honor_labels` is set; use another name"
+                    ),
+                );
+            }
+        }
     }
 
     /// Envoy's counters, gauges and histograms hold whole numbers only.

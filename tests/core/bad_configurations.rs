@@ -269,6 +269,18 @@ const WARNED: &[(&str, &[&str])] = &[
             "custom_metrics[3].name: `app_hit_ratio` holds whole numbers only, as all of Envoy's metrics of filters do, so 0.4 is recorded as 0; name it `app_hit_percent` and give the `scale` that turns what is measured into that",
         ],
     ),
+    (
+        r#"{
+            "labels": {"job": {"from": "query_param", "name": "job"}, "tenant": {"from": "authority"}},
+            "custom_metrics": [{"name": "orders_total", "type": "counter", "labels": {
+                "pod": {"from": "method"}, "endpoint": {"from": "endpoint"}
+            }}]
+        }"#,
+        &[
+            "labels.job: `job` is also a label that Prometheus or its Operator gives to targets: ours becomes `exported_job`, or hides the target's where `honor_labels` is set; use another name",
+            "custom_metrics[0].labels.pod: `pod` is also a label that Prometheus or its Operator gives to targets: ours becomes `exported_pod`, or hides the target's where `honor_labels` is set; use another name",
+        ],
+    ),
 ];
 
 /// Values of environment variables, and what is said of them.

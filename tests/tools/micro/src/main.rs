@@ -74,7 +74,7 @@ fn main() {
         ..config::Endpoint::default()
     };
     let rule = |regex: &str| config::Endpoint {
-        rules: vec![config::Rule { regex: regex.to_owned(), endpoint: "/rule".to_owned() }],
+        rules: vec![config::EndpointRule { regex: regex.to_owned(), endpoint: "/rule".to_owned() }],
         ..config::Endpoint::default()
     };
     let mut cases = Vec::new();

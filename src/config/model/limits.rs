@@ -1,0 +1,90 @@
+//! Bounds, and the detailed metric, which has bounds of its own.
+
+use super::{Label, Source};
+
+/// Bounds for the whole Envoy process, whatever its number of workers.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
+pub struct Limits {
+    /// Labels on one metric, 1 to 10. More are refused at configuration.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 10)))]
+    pub max_labels_per_metric: u32,
+    /// Values of one label, `_OTHER` among them, 1 to 1,000,000. What comes later is `_OTHER`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
+    pub max_values_per_label: u32,
+    /// Series of one metric, 1 to 1,000,000. What comes later is counted under `_OTHER`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
+    pub max_series_per_metric: u32,
+    /// Characters of one label value, 16 to 1,024. Longer ones are cut.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 16, max = 1024)))]
+    pub max_label_value_length: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_labels_per_metric: 10,
+            max_values_per_label: 100,
+            max_series_per_metric: 2000,
+            max_label_value_length: 120,
+        }
+    }
+}
+
+/// `http_requests_detailed_total{endpoint,org,user}`.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
+pub struct Detailed {
+    /// Whether it is recorded. The environment variable `DETAILED_METRICS_ENABLED` overrides it.
+    pub enabled: bool,
+    /// Where the organisation comes from.
+    pub org: Label,
+    /// Where the user comes from.
+    pub user: Label,
+    /// Limits of this metric alone; without them, those of `limits` hold.
+    pub limits: DetailedLimits,
+}
+
+impl Default for Detailed {
+    fn default() -> Self {
+        let header = |name: &str| Label {
+            from: Source::RequestHeader,
+            name: Some(name.to_owned()),
+            value: None,
+            map: None,
+            allow: None,
+            default: None,
+            hash: false,
+        };
+        Self {
+            enabled: false,
+            org: header("x-org-id"),
+            user: header("x-user-id"),
+            limits: DetailedLimits::default(),
+        }
+    }
+}
+
+/// Limits of the detailed metric alone.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(default, deny_unknown_fields)
+)]
+pub struct DetailedLimits {
+    /// Values of `org` and of `user`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
+    pub max_values_per_label: Option<u32>,
+    /// Series of the metric.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
+    pub max_series_per_metric: Option<u32>,
+}
