@@ -68,7 +68,7 @@ fn each_alert_fires_when_it_should_and_not_otherwise() {
     let file = rules(&json!({}));
     fs::write(directory.path().join("rules.yaml"), text(&file)).unwrap();
     let mut all = String::new();
-    for name in ["alerts.yaml", "alerts-days.yaml"] {
+    for name in ["alerts.yaml", "alerts-series.yaml", "alerts-days.yaml"] {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shipped").join(name);
         fs::copy(&tests, directory.path().join(name)).unwrap();
         all.push_str(&fs::read_to_string(tests).unwrap());

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use route_metrics::command::stack::{Families, Options, RuleFile, rule_file};
+use route_metrics::command::stack::{Families, RuleFile, RuleOptions, rule_file};
 use route_metrics::config::parse;
 use route_metrics::plan::{Capacity, compile};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub fn families(configuration: &Value) -> Families {
 
 /// The rules of a configuration.
 pub fn rules(configuration: &Value) -> RuleFile {
-    rule_file(&families(configuration), &Options::default())
+    rule_file(&families(configuration), &RuleOptions::default())
 }
 
 /// Configurations that differ in what rules and dashboard hang on.

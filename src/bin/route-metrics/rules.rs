@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use route_metrics::command::stack::{Families, Options, rule_file};
+use route_metrics::command::stack::{Families, RuleOptions, rule_file};
 use route_metrics::plan::Capacity;
 
 use crate::{Outcome, input};
@@ -17,15 +17,15 @@ pub struct Arguments {
     /// The plugin's JSON, or a configuration of Envoy with the plugin in it; `-` is standard input
     file: PathBuf,
     /// The share of requests that must not fail, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = Options::default().objective,
+    #[arg(long, value_name = "PERCENT", default_value_t = RuleOptions::default().objective,
           value_parser = percent)]
     objective: f64,
     /// The 95th percentile above which latency alerts
-    #[arg(long, value_name = "SECONDS", default_value_t = Options::default().latency_seconds,
+    #[arg(long, value_name = "SECONDS", default_value_t = RuleOptions::default().latency_seconds,
           value_parser = positive)]
     latency: f64,
     /// Where Grafana is, for the links of alerts
-    #[arg(long, value_name = "URL", default_value_t = Options::default().grafana_url)]
+    #[arg(long, value_name = "URL", default_value_t = RuleOptions::default().grafana_url)]
     grafana: String,
     /// Print a PrometheusRule for the Prometheus Operator
     #[arg(long)]
@@ -49,7 +49,7 @@ fn positive(text: &str) -> Result<f64, String> {
 
 pub fn run(arguments: &Arguments) -> Outcome {
     let (config, plan) = input::plan(&arguments.file, Capacity::Checked)?;
-    let options = Options {
+    let options = RuleOptions {
         objective: arguments.objective,
         latency_seconds: arguments.latency,
         grafana_url: arguments.grafana.trim_end_matches('/').to_owned(),

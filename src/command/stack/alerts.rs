@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::families::{Families, Family};
-use super::rules::{Options, Rule};
+use super::families::{Families, RequestFamily};
+use super::recordings::rate_from_zero;
+use super::rule_file::{PromRule, RuleOptions};
 use crate::labels::UNMATCHED;
 
 /// Below this many requests per second, averaged over the alert's long window, a few failures are
@@ -38,7 +39,7 @@ pub(super) fn dashboard_uid(families: &Families) -> String {
 }
 
 /// Every alert that the configuration's families allow.
-pub(super) fn all(families: &Families, options: &Options) -> Vec<Rule> {
+pub(super) fn all(families: &Families, options: &RuleOptions) -> Vec<PromRule> {
     let alerts = Alerts {
         families,
         options,
@@ -58,7 +59,7 @@ pub(super) fn all(families: &Families, options: &Options) -> Vec<Rule> {
 
 struct Alerts<'a> {
     families: &'a Families,
-    options: &'a Options,
+    options: &'a RuleOptions,
     dashboard: String,
 }
 
@@ -71,7 +72,7 @@ struct Words<'a> {
 
 /// A selector that leaves out what belongs to no endpoint: paths that a scanner made up say
 /// nothing about a service.
-fn matched(family: &Family) -> String {
+fn matched(family: &RequestFamily) -> String {
     let label = family.endpoint.as_ref();
     label.map(|label| format!("{{{label}!=\"{UNMATCHED}\"}}")).unwrap_or_default()
 }
@@ -85,7 +86,7 @@ impl Alerts<'_> {
         expr: String,
         words: Words<'_>,
         variables: &str,
-    ) -> Rule {
+    ) -> PromRule {
         let Words { summary, description, runbook } = words;
         let mut labels = BTreeMap::from([("severity".to_owned(), severity.to_owned())]);
         if !self.families.prefix.is_empty() {
@@ -93,7 +94,7 @@ impl Alerts<'_> {
             labels.insert("metrics_namespace".to_owned(), namespace);
         }
         let dashboard = format!("{}{variables}", self.dashboard);
-        Rule {
+        PromRule {
             alert: Some(name.to_owned()),
             expr,
             wait: Some(wait.to_owned()),
@@ -107,12 +108,12 @@ impl Alerts<'_> {
             .into_iter()
             .map(|(key, text)| (key.to_owned(), text))
             .collect(),
-            ..Rule::default()
+            ..PromRule::default()
         }
     }
 
     /// What an alert on a family is about, and the dashboard's variables for it.
-    fn subject(family: &Family) -> (String, String) {
+    fn subject(family: &RequestFamily) -> (String, String) {
         match &family.endpoint {
             Some(label) => (
                 format!("{{{{ $labels.{label} }}}} ({{{{ $labels.job }}}})"),
@@ -122,7 +123,7 @@ impl Alerts<'_> {
         }
     }
 
-    fn burns(&self) -> Vec<Rule> {
+    fn burns(&self) -> Vec<PromRule> {
         let Some(family) = &self.families.requests else { return Vec::new() };
         if family.status.is_none() {
             return Vec::new();
@@ -166,7 +167,7 @@ impl Alerts<'_> {
         BURNS.iter().map(burn).collect()
     }
 
-    fn latency(&self) -> Option<Rule> {
+    fn latency(&self) -> Option<PromRule> {
         let duration = self.families.duration.as_ref()?;
         let only = matched(&duration.recorded);
         let (subject, variables) = Self::subject(&duration.recorded);
@@ -192,12 +193,13 @@ impl Alerts<'_> {
         Some(self.alert("RouteMetricsLatencyHigh", "page", "10m", expr, words, &variables))
     }
 
-    fn overflow(&self) -> Rule {
+    fn overflow(&self) -> PromRule {
         let expr = format!(
-            "sum by (job, instance, metric, label) (rate(route_metrics_overflow_total[30m]))\n\
+            "sum by (job, instance, metric, label) ({overflow})\n\
              / on (job, instance) group_left ()\n\
              (sum by (job, instance) (rate(route_metrics_requests_total[30m])) > {MIN_RATE})\n\
-             > {MAX_FOLDED}"
+             > {MAX_FOLDED}",
+            overflow = rate_from_zero("route_metrics_overflow_total", "30m", "1800"),
         );
         let words = Words {
             summary: "{{ $labels.metric }}: a limit folds {{ $value | humanizePercentage }} of \
@@ -219,12 +221,13 @@ impl Alerts<'_> {
         self.alert("RouteMetricsOverflow", "ticket", "15m", expr, words, "")
     }
 
-    fn errors(&self) -> Rule {
+    fn errors(&self) -> PromRule {
         let expr = format!(
-            "sum by (job, instance, reason) (rate(route_metrics_errors_total[15m]))\n\
+            "sum by (job, instance, reason) ({errors})\n\
              / on (job, instance) group_left ()\n\
              (sum by (job, instance) (rate(route_metrics_requests_total[15m])) > {MIN_RATE})\n\
-             > {MAX_FOLDED}"
+             > {MAX_FOLDED}",
+            errors = rate_from_zero("route_metrics_errors_total", "15m", "900"),
         );
         let words = Words {
             summary: "The filter of {{ $labels.instance }} loses records: {{ $labels.reason }}"
@@ -238,7 +241,7 @@ impl Alerts<'_> {
         self.alert("RouteMetricsFilterErrors", "ticket", "15m", expr, words, "")
     }
 
-    fn reloads(&self) -> Rule {
+    fn reloads(&self) -> PromRule {
         let expr = "increase(instance:route_metrics_vm_reloads:sum[15m]) > 0\n\
                     and instance:route_metrics_requests:rate5m > 0"
             .to_owned();
@@ -257,17 +260,16 @@ impl Alerts<'_> {
         self.alert("RouteMetricsVmReload", "page", "0m", expr, words, "")
     }
 
-    fn down(&self) -> Rule {
+    fn down(&self) -> PromRule {
         let expr = "up == 0\n\
              and on (job, instance) \
-             (avg_over_time(instance:route_metrics_requests:rate5m[6h]) > 0)"
+             (max_over_time(instance:route_metrics_requests:rate5m[1d]) > 0)"
             .to_owned();
         let words = Words {
             summary: "{{ $labels.instance }} cannot be scraped".to_owned(),
-            description:
-                "Prometheus has not reached a proxy that had traffic within six hours. Its \
+            description: "Prometheus has not reached a proxy that had traffic within a day. Its \
                           requests are not seen, and no other alert can fire for them."
-                    .to_owned(),
+                .to_owned(),
             runbook: "1. Open Prometheus' page of targets: the error stands beside the target. \
                  2. `connection refused`: the proxy is down, or the metrics listener (9902) is \
                  not reachable. 3. `403`: the listener's credentials or allow-list refuse \
@@ -277,7 +279,7 @@ impl Alerts<'_> {
         self.alert("RouteMetricsTargetDown", "page", "5m", expr, words, "")
     }
 
-    fn absent(&self) -> Rule {
+    fn absent(&self) -> PromRule {
         let expr = "absent(route_metrics_build_info)\n\
                     and on () (count(up) > 0)"
             .to_owned();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::alerts::dashboard_uid;
-use super::families::{CustomFamily, Duration, Families, Family};
+use super::families::{CustomFamily, Duration, Families, RequestFamily};
 use super::panel::{Board, Panel, Query, Show, datasource};
 use crate::config::MetricType;
 
@@ -128,7 +128,7 @@ fn variables(families: &Families) -> Vec<Value> {
 const PROXIES: &str = r#"job=~"$job", instance=~"$instance""#;
 
 /// The matchers of the variables, as far as the family has the labels, and one more.
-fn selector(family: &Family, more: &str) -> String {
+fn selector(family: &RequestFamily, more: &str) -> String {
     let mut text = PROXIES.to_owned();
     if let Some(label) = &family.endpoint {
         text.push_str(&format!(r#", {label}=~"$endpoint""#));
@@ -145,14 +145,14 @@ fn rate(name: &str, selector: &str) -> String {
 }
 
 /// The share of requests whose status matches.
-fn share(family: &Family, status: &str, class: &str) -> String {
+fn share(family: &RequestFamily, status: &str, class: &str) -> String {
     let some = rate(&family.name, &selector(family, &format!(r#"{status}=~"{class}""#)));
     let all = rate(&family.name, &selector(family, ""));
     // No series of errors means no errors, as long as there is traffic.
     format!("(sum({some}) or vector(0)) / (sum({all}) > 0)")
 }
 
-fn quantile(quantile: &str, family: &Family) -> String {
+fn quantile(quantile: &str, family: &RequestFamily) -> String {
     let buckets = rate(&format!("{}_bucket", family.name), &selector(family, ""));
     format!("histogram_quantile({quantile}, sum by (le) ({buckets}))")
 }
@@ -166,7 +166,7 @@ const ERRORS: &[(f64, &str)] = &[(0.001, "yellow"), (0.01, "red")];
 
 fn overview(families: &Families) -> Vec<Panel> {
     let mut panels = Vec::new();
-    let recorded = |name: &str, family: &Family| {
+    let recorded = |name: &str, family: &RequestFamily| {
         format!("instance_endpoint:{}{name}:rate5m{}", families.prefix, selector(family, ""))
     };
     if let Some(family) = &families.requests {

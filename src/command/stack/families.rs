@@ -7,7 +7,7 @@ use crate::plan::{Measure, MetricPlan, Plan};
 
 /// A family and which of its labels mean what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Family {
+pub struct RequestFamily {
     /// The name in a scrape, without `_bucket`, `_sum`, `_count`.
     pub name: String,
     /// All label names.
@@ -26,7 +26,7 @@ pub struct Family {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration {
     /// As the filter records it.
-    pub recorded: Family,
+    pub recorded: RequestFamily,
     /// The name of the histogram in seconds, which the rules derive.
     pub seconds: String,
     /// Recorded units in a second.
@@ -50,19 +50,19 @@ pub struct Families {
     /// The namespace and an underscore, or nothing.
     pub prefix: String,
     /// `http_requests_total`.
-    pub requests: Option<Family>,
+    pub requests: Option<RequestFamily>,
     /// `http_request_duration_…`.
     pub duration: Option<Duration>,
     /// `http_requests_active`.
     pub active: Option<String>,
     /// `http_response_size_bytes`.
-    pub response_size: Option<Family>,
+    pub response_size: Option<RequestFamily>,
     /// `http_request_size_bytes`.
-    pub request_size: Option<Family>,
+    pub request_size: Option<RequestFamily>,
     /// `http_exceptions_total`.
-    pub exceptions: Option<Family>,
+    pub exceptions: Option<RequestFamily>,
     /// `http_requests_detailed_total`.
-    pub detailed: Option<Family>,
+    pub detailed: Option<RequestFamily>,
     /// The metrics of `custom_metrics`.
     pub custom: Vec<CustomFamily>,
 }
@@ -117,7 +117,7 @@ fn custom(config: &Config) -> Vec<CustomFamily> {
         .collect()
 }
 
-fn family(plan: &Plan, metric: &MetricPlan) -> Family {
+fn family(plan: &Plan, metric: &MetricPlan) -> RequestFamily {
     let labels = || metric.labels.iter().filter_map(|&place| plan.labels.get(place));
     let plain = |wanted: &[SourcePlan]| {
         let mut labels = labels();
@@ -127,7 +127,7 @@ fn family(plan: &Plan, metric: &MetricPlan) -> Family {
         found.map(|label| label.name.clone())
     };
     debug_assert!(matches!(metric.kind, MetricKind::Counter | MetricKind::Histogram));
-    Family {
+    RequestFamily {
         name: metric.name.clone(),
         labels: labels().map(|label| label.name.clone()).collect(),
         endpoint: plain(&[SourcePlan::Endpoint]),

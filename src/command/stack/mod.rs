@@ -8,8 +8,9 @@ mod alerts;
 mod dashboard;
 mod families;
 mod panel;
-mod rules;
+mod recordings;
+mod rule_file;
 
 pub use dashboard::dashboard;
-pub use families::{CustomFamily, Duration, Families, Family};
-pub use rules::{Group, Options, Rule, RuleFile, rule_file};
+pub use families::{CustomFamily, Duration, Families, RequestFamily};
+pub use rule_file::{PromRule, RuleFile, RuleGroup, RuleOptions, rule_file};
