@@ -35,7 +35,7 @@ impl<H: Host> Filter<H> {
             return Decision::Excluded;
         }
         let call = kept.is_call() && outcome.is_call(host, &plan.response_headers);
-        let knowledge = match outcome.proves_nothing(host, call) {
+        let knowledge = match outcome.proves_nothing(host, kept.is_call()) {
             true => Knowledge::Unproven(code),
             false => Knowledge::Answered(code),
         };

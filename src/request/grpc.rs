@@ -38,7 +38,8 @@ pub fn is_content_type(value: &[u8]) -> bool {
 /// says so: `application/grpc…` or `application/connect+…`. The last two segments of the path of
 /// such a call are service and method.
 pub fn is_call(content_type: &[u8]) -> bool {
-    content_type.starts_with(b"application/grpc") || content_type.starts_with(b"application/connect+")
+    content_type.starts_with(b"application/grpc")
+        || content_type.starts_with(b"application/connect+")
 }
 
 /// Service and method of a gRPC path, `/package.Service/Method`.

@@ -283,10 +283,10 @@ impl Outcome {
     /// Whether the answer says nothing about the path, beside what its code says: a gRPC call whose
     /// method is not implemented, and an error that Envoy itself answered. Asks the host for
     /// nothing where the request succeeded, but for the status of a gRPC call.
-    pub fn proves_nothing(&mut self, host: &impl Host, grpc: bool) -> bool {
+    pub fn proves_nothing(&mut self, host: &impl Host, call: bool) -> bool {
         /// The status of a method that there is not.
         const UNIMPLEMENTED: u64 = 12;
-        let failed = match grpc.then(|| self.grpc_status(host)).flatten() {
+        let failed = match call.then(|| self.grpc_status(host)).flatten() {
             Some(UNIMPLEMENTED) => return true,
             Some(status) => status != 0,
             None => false,

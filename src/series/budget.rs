@@ -223,6 +223,13 @@ impl<T: Copy> Series<T> {
         if price > 1 {
             seen = self.waiting.ask(hash);
             self.missed = true;
+            if seen < price && self.waiting.is_eager() {
+                self.exchange(host);
+                if self.known.contains_key(&key) {
+                    return admitted(false);
+                }
+                seen = self.waiting.asked(hash);
+            }
             if seen < price {
                 return Admission::Waiting;
             }
@@ -264,11 +271,11 @@ impl<T: Copy> Series<T> {
 
     /// Takes in the series of the other workers, and exchanges with them what waits. To be called
     /// about once a second; asks the host only where some series was not found, and once an hour.
-    pub fn exchange(&mut self, host: &impl Host, page: &mut Vec<u8>) {
+    pub fn exchange(&mut self, host: &impl Host) {
         if std::mem::take(&mut self.missed) {
             self.sync(host);
         }
-        self.waiting.exchange(host, &self.waiting_key, page);
+        self.waiting.exchange(host, &self.waiting_key);
     }
 }
 

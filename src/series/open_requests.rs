@@ -88,7 +88,6 @@ impl Active {
         }
     }
 
-
     /// Slot first, gauge second: nothing can stop the VM in between. Every write is a sign of life.
     pub fn tell(&mut self, host: &impl Host) {
         if self.slot.is_none() && self.gauges.iter().all(|gauge| gauge.open == 0) {

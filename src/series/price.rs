@@ -40,7 +40,9 @@ mod tests {
         assert_eq!(prices(1, 1), [1]);
         assert_eq!(prices(2, 1), [1, 3]);
         assert_eq!(price(0, 0, 0), None);
-        for (left, expected) in [(500, 1), (451, 1), (450, 3), (250, 3), (125, 12), (62, 51), (1, 1000)] {
+        for (left, expected) in
+            [(500, 1), (451, 1), (450, 3), (250, 3), (125, 12), (62, 51), (1, 1000)]
+        {
             assert_eq!(price(500, left, 50), Some(expected), "{left} left");
         }
     }

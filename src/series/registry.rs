@@ -24,6 +24,8 @@ struct List {
     limits: Limits,
     /// How many values this VM has brought in.
     brought: i64,
+    /// How many values wait, as last told.
+    waiting: usize,
     /// The gauges of the values that there are and may be, and of those that wait; only where
     /// places must be earned.
     gauges: Option<[Handle; 3]>,
@@ -91,7 +93,6 @@ pub struct Registry {
     families: Vec<Family>,
     own: HashMap<String, Handle>,
     name: String,
-    page: Vec<u8>,
     secret: Secret,
     /// The configuration that is being defined.
     owner: u32,
@@ -130,6 +131,7 @@ impl Registry {
                     values: Values::new(name, max, earned),
                     limits: Limits::default(),
                     brought: 0,
+                    waiting: 0,
                     gauges: None,
                 });
                 self.list_names.insert(name.to_owned(), self.lists.len() - 1);
@@ -220,8 +222,7 @@ impl Registry {
             .filter_map(|label| self.lists.get(label.values))
             .map(|list| list.values.reserved_len())
             .sum();
-        let limit =
-            Limit { owner: self.owner, max: max_series, kept: KEPT_PER_VALUE * reserved };
+        let limit = Limit { owner: self.owner, max: max_series, kept: KEPT_PER_VALUE * reserved };
         let place = self.budget(host, name, limit);
         let Self { lists, budgets, families, .. } = self;
         let Some(budget) = budgets.get_mut(place) else { return usize::MAX };
@@ -409,21 +410,27 @@ impl Registry {
     /// does. To be called about once a second.
     pub fn exchange(&mut self, host: &impl Host) {
         for list in &mut self.lists {
-            if list.values.exchange(host, &mut self.page)
-                && let Some([_, _, waiting]) = list.gauges
+            list.values.exchange(host);
+            let waiting = list.values.waiting();
+            if let Some([.., gauge]) = list.gauges
+                && std::mem::replace(&mut list.waiting, waiting) != waiting
             {
-                waiting.record(host, list.values.waiting() as u64);
+                gauge.record(host, waiting as u64);
             }
         }
         for budget in &mut self.budgets {
-            budget.series.exchange(host, &mut self.page);
+            budget.series.exchange(host);
         }
     }
 }
 
 impl List {
     /// Asks for a place, and tells of it where it was given.
-    fn admitted(&mut self, host: &impl Host, ask: impl FnOnce(&mut Values) -> Admission) -> Admission {
+    fn admitted(
+        &mut self,
+        host: &impl Host,
+        ask: impl FnOnce(&mut Values) -> Admission,
+    ) -> Admission {
         let admission = ask(&mut self.values);
         if matches!(admission, Admission::Admitted { new: true, .. }) {
             self.brought += 1;

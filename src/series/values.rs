@@ -174,8 +174,16 @@ impl Values {
         if price > 1 {
             let mut hasher = SipHasher13::new_with_keys(secret.0, secret.1);
             hasher.write(text.as_bytes());
-            seen = self.waiting.ask(*hash.insert(hasher.finish()));
+            let hash = *hash.insert(hasher.finish());
+            seen = self.waiting.ask(hash);
             self.missed = true;
+            if seen < price && self.waiting.is_eager() {
+                self.exchange(host);
+                if let Some(id) = self.find(text) {
+                    return Admission::Admitted { id, new: false };
+                }
+                seen = self.waiting.asked(hash);
+            }
             if seen < price {
                 return Admission::Waiting;
             }
@@ -220,11 +228,11 @@ impl Values {
     /// Takes in the values of the other workers, and exchanges with them what waits. True where
     /// what waits may have changed. To be called about once a second; asks the host only where
     /// some value was not found, and once an hour.
-    pub fn exchange(&mut self, host: &impl Host, page: &mut Vec<u8>) -> bool {
+    pub fn exchange(&mut self, host: &impl Host) -> bool {
         if std::mem::take(&mut self.missed) {
             self.sync(host);
         }
-        self.waiting.exchange(host, &self.waiting_key, page)
+        self.waiting.exchange(host, &self.waiting_key)
     }
 }
 

@@ -5,9 +5,10 @@
 //! instead (Misra and Gries, 1982). So a flood of things seen once displaces things seen once, and
 //! no count is ever too high. Counts halve each hour, so that what comes rarely does not add up.
 //!
-//! Workers exchange their tables through shared data, about once a second and only while something
-//! waits: each adds to the shared table what has changed in its own since the last time. So it does
-//! not matter over how many workers requests are spread.
+//! Workers exchange their tables through shared data, only while something waits: about once a
+//! second, and after some dozens of requests for what waits. Each adds to the shared table what has
+//! changed in its own since the last time. So it hardly matters over how many workers requests are
+//! spread.
 
 use crate::host::{CREATE_ONLY, Host, SharedWrite};
 
@@ -21,8 +22,11 @@ const HALF_LIFE_NS: u64 = 3_600_000_000_000;
 /// The shared table begins with the time of its last halving.
 const HEAD: usize = 8;
 
-/// Tries of one exchange against other writers. The next tick tries again.
+/// Tries of one exchange against other writers. The next one tries again.
 const TRIES: usize = 4;
+
+/// So many requests for what waits make an exchange worth its while before the next tick.
+const EARLY: u32 = 32;
 
 /// A name of 16 bits, 0 for none, and a count of 16 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +44,10 @@ pub struct Waiting {
     own: Box<[Bucket]>,
     /// As they were after the last exchange.
     before: Box<[Bucket]>,
-    /// Whether `own` has changed since.
-    changed: bool,
+    /// How often something was asked for or served since.
+    changes: u32,
     halved_ns: u64,
+    page: Vec<u8>,
 }
 
 impl Waiting {
@@ -52,7 +57,7 @@ impl Waiting {
             self.own = vec![Bucket::default(); BUCKETS].into();
             self.before = self.own.clone();
         }
-        self.changed = true;
+        self.changes += 1;
         let name = name(hash);
         let Some(bucket) = self.own.get_mut(place(hash)) else { return 0 };
         if let Some(entry) = bucket.iter_mut().find(|entry| entry.name == name) {
@@ -62,6 +67,19 @@ impl Waiting {
         u32::from(insert(bucket, Entry { name, count: 1 }))
     }
 
+    /// How often it was asked for lately.
+    pub fn asked(&self, hash: u64) -> u32 {
+        let bucket = self.own.get(place(hash)).into_iter().flatten();
+        let entry = bucket.into_iter().find(|entry| entry.name == name(hash));
+        entry.map_or(0, |entry| u32::from(entry.count))
+    }
+
+    /// Whether so much was asked for since the last exchange that the next one should not wait for
+    /// the tick.
+    pub fn is_eager(&self) -> bool {
+        self.changes >= EARLY
+    }
+
     /// It does not wait any more.
     pub fn served(&mut self, hash: u64) {
         if let Some(bucket) = self.own.get_mut(place(hash))
@@ -69,7 +87,7 @@ impl Waiting {
         {
             // The name stays until the others have heard of it.
             entry.count = 0;
-            self.changed = true;
+            self.changes += 1;
         }
     }
 
@@ -79,19 +97,23 @@ impl Waiting {
     }
 
     /// Exchanges with the other workers, if there is anything to exchange; false where there is
-    /// not. To be called about once a second; `page` is room.
-    pub fn exchange(&mut self, host: &impl Host, key: &str, page: &mut Vec<u8>) -> bool {
-        let now = host.now_ns();
-        let due = !self.own.is_empty() && now.saturating_sub(self.halved_ns) >= HALF_LIFE_NS;
-        if !self.changed && !due {
+    /// not. To be called about once a second, and where [`Waiting::is_eager`] says so.
+    pub fn exchange(&mut self, host: &impl Host, key: &str) -> bool {
+        if self.own.is_empty() {
             return false;
         }
+        let now = host.now_ns();
+        let due = now.saturating_sub(self.halved_ns) >= HALF_LIFE_NS;
+        if self.changes == 0 && !due {
+            return false;
+        }
+        let page = &mut self.page;
+        self.changes = 0;
         for _ in 0..TRIES {
             page.clear();
             let found = host.shared_get(key, page);
-            let (mut shared, mut halved_ns) = decode(page).unwrap_or_else(|| {
-                (vec![Bucket::default(); BUCKETS].into_boxed_slice(), now)
-            });
+            let (mut shared, mut halved_ns) = decode(page)
+                .unwrap_or_else(|| (vec![Bucket::default(); BUCKETS].into_boxed_slice(), now));
             let changes = self.own.iter().zip(&self.before).zip(&mut shared);
             for ((own, before), shared) in changes.filter(|((own, before), _)| own != before) {
                 merge(shared, own, before);
@@ -105,7 +127,7 @@ impl Waiting {
                 SharedWrite::Done => {
                     self.before.clone_from(&shared);
                     self.own = shared;
-                    (self.changed, self.halved_ns) = (false, halved_ns);
+                    self.halved_ns = halved_ns;
                     return true;
                 }
                 SharedWrite::Mismatch => {}

@@ -14,7 +14,7 @@ fn hash(number: u64) -> u64 {
 }
 
 fn exchange(waiting: &mut Waiting, host: &Recorder) -> bool {
-    waiting.exchange(host, KEY, &mut Vec::new())
+    waiting.exchange(host, KEY)
 }
 
 #[test]
@@ -112,7 +112,7 @@ proptest! {
         let mut truth = std::collections::HashMap::new();
         for (number, worker, exchanged) in asked {
             // Names have 16 bits, so that two may be taken for one: not these.
-            let count = tables[worker].ask(number << 48 | number % 7);
+            let count = tables[worker].ask((number << 48) | (number % 7));
             let seen = truth.entry((number, number % 7)).or_insert(0);
             *seen += 1;
             prop_assert!(count <= *seen, "{count} of {seen}");
