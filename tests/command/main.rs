@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod log_cases;
 mod openapi_corpora;
 mod preview;
 

@@ -134,6 +134,132 @@ fn preview_refuses_what_it_cannot_read() {
 }
 
 #[test]
+fn a_log_that_is_not_understood_ends_with_a_summary() {
+    let folder = Folder::new("missed");
+    let plugin = folder.file("plugin.json", "{}");
+    let good = r#"{"method":"GET","path":"/users/7","status":200}"#;
+    let strange = r#"{"method":"GET","place":"/users/7","status":200}"#;
+    let lines = |strange_lines: usize| -> String {
+        let lines = std::iter::repeat_n(strange, strange_lines);
+        let lines = lines.chain(std::iter::repeat_n(good, 100 - strange_lines));
+        // Other output is no fault of the log.
+        lines
+            .chain(std::iter::repeat_n("\tat com.example.Shop.run(Shop.java:7)", 50))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let report = success(&["preview", &plugin, "-"], lines(4).as_bytes());
+    for part in
+        ["4 no known path", "50 no known format", "name the key of the path with --path-field"]
+    {
+        assert!(report.contains(part), "{part:?} is not in\n{report}");
+    }
+    let output = run(&["preview", &plugin, "-"], lines(6).as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("94 requests: 94 recorded"));
+    let summary = text(&output.stderr);
+    for part in ["6 of 150 lines look like requests", "line 1: no known path: {", "--path-field"] {
+        assert!(summary.contains(part), "{part:?} is not in\n{summary}");
+    }
+    let path = ["preview", &plugin, "-", "--path-field", "place"];
+    let strange = format!("{strange}\n{strange}");
+    assert!(success(&path, strange.as_bytes()).contains("2 requests: 2 recorded"));
+}
+
+#[test]
+fn connections_are_counted_apart() {
+    let folder = Folder::new("tcp");
+    let plugin = folder.file("plugin.json", "{}");
+    let tcp = r#"[2026-03-01T08:00:00.000Z] "- - -" 0 - - - "-" 62 91 84000 - "-" "-" "-" "-" "10.0.0.9:1521" PassthroughCluster 10.0.0.7:1 10.0.0.9:1521 10.0.0.7:2 - -"#;
+    let report = success(&["preview", &plugin, "-"], tcp.as_bytes());
+    assert!(report.contains("1 lines are no requests (1 a TCP connection)"), "{report}");
+    let json: Value =
+        serde_json::from_str(&success(&["preview", "--json", &plugin, "-"], tcp.as_bytes()))
+            .unwrap();
+    assert_eq!((&json["requests"], &json["not_understood"]), (&0.into(), &0.into()));
+    assert_eq!(json["inputs"][0]["reasons"]["a TCP connection"], 1);
+}
+
+#[test]
+fn the_report_says_which_unit_was_taken_and_why() {
+    let folder = Folder::new("units");
+    let plugin = folder.file("plugin.json", "{}");
+    let line = |duration: &str| {
+        format!("{{\"method\":\"GET\",\"path\":\"/a\",\"status\":200,{duration}}}")
+    };
+    for (duration, said) in [
+        ("\"latency\":17250000", "\"latency\" in nanoseconds: guessed: the median is"),
+        ("\"latency\":17,\"latency_human\":\"17µs\"", "in microseconds: a field beside it says"),
+        ("\"duration\":5,\"response_flags\":\"-\"", "in milliseconds: Envoy writes them"),
+        ("\"responseTime\":5", "\"responseTime\" in milliseconds: they are usual there"),
+    ] {
+        let report = success(&["preview", &plugin, "-"], line(duration).as_bytes());
+        assert!(report.contains(said), "{said:?} is not in\n{report}");
+        let settled = ["preview", &plugin, "-", "--duration-unit", "s"];
+        let report = success(&settled, line(duration).as_bytes());
+        assert!(report.contains("in seconds: --duration-unit says so"), "{report}");
+    }
+}
+
+#[test]
+fn a_direction_of_a_sidecar_can_be_left_out() {
+    let folder = Folder::new("direction");
+    let plugin = folder.file("plugin.json", "{}");
+    let line = |path: &str, cluster: &str| {
+        format!(
+            r#"[t] "GET {path} HTTP/1.1" 200 - via_upstream - "-" 0 48 3 2 "-" "curl" "id" "a" "u" {cluster} l r c - default"#
+        )
+    };
+    let log = [
+        line("/in", "inbound|8000||"),
+        line("/out", "outbound|80||other.default.svc.cluster.local"),
+        line("/out", "PassthroughCluster"),
+        r#"{"method":"GET","path":"/in","response_code":200,"upstream_cluster":"inbound|8000||"}"#
+            .to_owned(),
+    ]
+    .join("\n");
+    let report = success(&["preview", &plugin, "-"], log.as_bytes());
+    assert!(report.contains("2 requests are inbound, 2 outbound; 0 left out"), "{report}");
+    assert!(report.contains("--direction inbound"), "{report}");
+    for (direction, endpoint) in [("inbound", "/in"), ("outbound", "/out")] {
+        let arguments = ["preview", "--json", "--direction", direction, &plugin, "-"];
+        let report: Value = serde_json::from_str(&success(&arguments, log.as_bytes())).unwrap();
+        assert_eq!(report["requests"], 2);
+        assert_eq!(report["endpoints"][0]["endpoint"], endpoint);
+        assert_eq!(report["directions"]["left_out"], 2);
+    }
+}
+
+#[test]
+fn custom_metrics_are_in_the_report() {
+    let folder = Folder::new("custom");
+    let plugin = folder.file(
+        "plugin.json",
+        r#"{"custom_metrics": [
+            {"name": "app_reads_total", "type": "counter", "match": {"methods": ["GET"]},
+             "labels": {"status": {"from": "status_class"}}},
+            {"name": "app_pro_total", "type": "counter",
+             "match": {"request_headers": {"x-plan": "pro"}}},
+            {"name": "app_tasks_total", "type": "counter", "source": "event", "labels": {}}],
+            "events": {"path": "/events"}}"#,
+    );
+    let arguments = ["preview", "--json", &plugin, "-"];
+    let report: Value = serde_json::from_str(&success(&arguments, ENVOY.as_bytes())).unwrap();
+    let row = |name: &str| {
+        let rows = report["metrics"].as_array().unwrap();
+        rows.iter().find(|row| row["metric"] == name).unwrap_or_else(|| panic!("{name}")).clone()
+    };
+    let reads = row("app_reads_total");
+    assert_eq!((&reads["of"], &reads["series"]), (&"custom".into(), &2.into()));
+    assert_eq!(reads["labels"][0]["values"], 2);
+    assert_eq!(row("app_pro_total")["changes"], 0);
+    assert_eq!(row("app_tasks_total")["of"], "events");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("no request of the log belongs to `app_pro_total`"), "{notes}");
+    assert!(notes.contains("the application reports `app_tasks_total`"), "{notes}");
+}
+
+#[test]
 fn several_specifications_become_one_configuration() {
     let folder = Folder::new("specifications");
     let yaml = "openapi: 3.0.3\nservers: [{url: 'https://api.example.com/v1'}]\npaths:\n  \

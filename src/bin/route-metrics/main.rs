@@ -31,7 +31,6 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 enum Command {
     Check(check::Arguments),
     Dashboard(dashboard::Arguments),

@@ -8,13 +8,15 @@ use std::time::Instant;
 use anyhow::{Context, anyhow, bail};
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
-use route_metrics::command::preview::log::Lines;
-use route_metrics::command::preview::{Replay, Report, html, write_text};
+use route_metrics::command::preview::log::{Broken, Hints, Lines, Role, Unit};
+use route_metrics::command::preview::{Direction, Replay, Report, html, write_text};
 
 use crate::{Outcome, input};
 
 /// Lines between two looks at the progress bar.
 const REDRAW_LINES: u64 = 1 << 14;
+/// The share of requests that may be missed before the exit code says so.
+const MAX_MISSED: f64 = 0.05;
 /// The first bytes of gzip (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -39,6 +41,68 @@ pub struct Arguments {
     /// Print what was inferred as a configuration, behind the templates of FILE
     #[arg(long)]
     templates: bool,
+    /// The key of the method in JSON, logfmt and columns; dots lead into objects
+    #[arg(long, value_name = "KEY")]
+    method_field: Option<String>,
+    /// The key of the path
+    #[arg(long, value_name = "KEY")]
+    path_field: Option<String>,
+    /// The key of the status
+    #[arg(long, value_name = "KEY")]
+    status_field: Option<String>,
+    /// The key of the duration
+    #[arg(long, value_name = "KEY")]
+    duration_field: Option<String>,
+    /// The unit of durations where the log has none; without it the report says which was taken
+    #[arg(long, value_name = "UNIT")]
+    duration_unit: Option<DurationUnit>,
+    /// Which requests of an Istio sidecar to replay
+    #[arg(long, value_name = "DIRECTION", default_value = "all")]
+    direction: Wanted,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Wanted {
+    /// Both directions
+    All,
+    /// Those to the workload
+    Inbound,
+    /// Those from it
+    Outbound,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum DurationUnit {
+    /// Nanoseconds
+    Ns,
+    /// Microseconds
+    Us,
+    /// Milliseconds
+    Ms,
+    /// Seconds
+    S,
+}
+
+impl Arguments {
+    fn hints(&self) -> Hints {
+        let keys = [
+            (Role::Method, &self.method_field),
+            (Role::Path, &self.path_field),
+            (Role::Status, &self.status_field),
+            (Role::Duration, &self.duration_field),
+        ];
+        let named = |(role, key): (Role, &Option<String>)| Some((role, key.clone()?));
+        let unit = |unit| match unit {
+            DurationUnit::Ns => Unit::Nanoseconds,
+            DurationUnit::Us => Unit::Microseconds,
+            DurationUnit::Ms => Unit::Milliseconds,
+            DurationUnit::S => Unit::Seconds,
+        };
+        Hints {
+            keys: keys.into_iter().filter_map(named).collect(),
+            duration_unit: self.duration_unit.map(unit),
+        }
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
@@ -50,22 +114,55 @@ pub fn run(arguments: &Arguments) -> Outcome {
         bail!("standard input can be read only once");
     }
     let plugin = input::plugin(&arguments.file)?;
-    let mut replay = Replay::new(&plugin.configuration)
+    let mut replay = Replay::with_hints(&plugin.configuration, arguments.hints())
         .map_err(|mistakes| input::refused(&plugin, &mistakes))?;
+    replay.only(match arguments.direction {
+        Wanted::All => Direction::All,
+        Wanted::Inbound => Direction::Inbound,
+        Wanted::Outbound => Direction::Outbound,
+    });
     let start = Instant::now();
     for log in &arguments.logs {
         read(&mut replay, log)?;
     }
     let report = Report::new(&mut replay, start.elapsed());
-    if report.requests == 0 {
-        let lines: u64 = report.inputs.iter().map(|input| input.lines).sum();
-        let mut message = format!("no request in {lines} lines");
-        for (line, why, text) in report.inputs.iter().flat_map(|input| &input.broken_examples) {
-            message.push_str(&format!("\nline {line}: {why}: {text}"));
+    let lines: u64 = report.inputs.iter().map(|input| input.lines).sum();
+    if report.requests == 0 && (report.not_understood > 0 || !is_understood(&report)) {
+        if arguments.json {
+            print(&report, arguments)?;
         }
-        return Err(anyhow!(message));
+        return Err(summary(&report, &format!("no request in {lines} lines")));
     }
-    print(&report, arguments)
+    print(&report, arguments)?;
+    let missed = report.not_understood as f64 / (report.requests + report.not_understood) as f64;
+    if missed > MAX_MISSED {
+        let what = format!(
+            "{} of {lines} lines look like requests and were not understood ({:.1} %)",
+            report.not_understood,
+            missed * 100.0
+        );
+        return Err(summary(&report, &what));
+    }
+    Ok(())
+}
+
+/// Whether something was read, though it was no request: TCP connections and the like.
+fn is_understood(report: &Report) -> bool {
+    let known = [Broken::NotHttp, Broken::Begun].map(|why| why.to_string());
+    let mut reasons = report.inputs.iter().flat_map(|input| input.reasons.keys());
+    report.directions.left_out > 0 || reasons.any(|why| known.contains(why))
+}
+
+/// What went wrong, with examples and the way out.
+fn summary(report: &Report, what: &str) -> anyhow::Error {
+    let mut message = what.to_owned();
+    for (line, why, text) in report.inputs.iter().flat_map(|input| &input.broken_examples) {
+        message.push_str(&format!("\nline {line}: {why}: {text}"));
+    }
+    for note in report.notes.iter().filter(|note| note.starts_with("lines with")) {
+        message.push_str(&format!("\n{note}"));
+    }
+    anyhow!(message)
 }
 
 fn print(report: &Report, arguments: &Arguments) -> Outcome {

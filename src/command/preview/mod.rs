@@ -14,9 +14,10 @@ mod report;
 mod svg;
 mod text;
 
-pub use replay::Replay;
+pub use replay::{Direction, Replay};
 pub use report::{
-    Decisions, EndpointReport, Fold, Input, LabelReport, MetricReport, Report, Source, Timing,
+    Decisions, Directions, DurationReport, EndpointReport, Fold, Input, LabelReport, MetricReport,
+    Of, Quantiles, Report, Source, Timing,
 };
 pub use text::write_text;
 

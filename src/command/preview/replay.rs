@@ -1,11 +1,14 @@
 //! Sends log entries through the filter, and keeps what a report needs.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use hashbrown::HashMap;
 
 use super::host::ReplayHost;
-use super::log::{Broken, Format, Parser};
+use super::log::formats::FORMATS;
+use super::log::{Broken, Hints, Parser, Spread};
+use super::report::Directions;
 use crate::config::{self, Config, InferenceMode, Mistakes};
 use crate::endpoint::{CanonicalPath, Decided, Inference};
 use crate::filter::Filter;
@@ -37,7 +40,7 @@ pub struct Replay {
     pub(super) config: Config,
     pub(super) plan: Plan,
     heuristic: Inference,
-    parser: Parser,
+    pub(super) parser: Parser,
     pub(super) inputs: Vec<InputCounts>,
     pub(super) endpoints: Vec<Seen>,
     /// By the place of a configured endpoint.
@@ -52,6 +55,8 @@ pub struct Replay {
     timed: Spread,
     pub(super) with_duration: u64,
     pub(super) with_size: u64,
+    direction: Direction,
+    pub(super) directions: Directions,
     scratch: Vec<u8>,
 }
 
@@ -61,10 +66,37 @@ pub(super) struct InputCounts {
     pub name: String,
     pub lines: u64,
     pub bytes: u64,
-    pub formats: [u64; Format::ALL.len()],
+    pub formats: [u64; FORMATS.len()],
     pub broken: u64,
+    /// Of them, those that are likely to be requests.
+    pub missed: u64,
+    /// By what they are.
+    pub reasons: BTreeMap<Broken, u64>,
     /// Line number, why, and the line.
     pub examples: Vec<(u64, Broken, String)>,
+}
+
+/// Which requests of a sidecar are replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// All.
+    #[default]
+    All,
+    /// Those to the workload, and those that tell no direction.
+    Inbound,
+    /// Those from the workload, and those that tell no direction.
+    Outbound,
+}
+
+impl Direction {
+    /// The direction of a request by Istio's name of its cluster; `None` where it tells none.
+    fn of(cluster: &[u8]) -> Option<Self> {
+        if cluster.starts_with(b"inbound|") || cluster.starts_with(b"InboundPassthrough") {
+            return Some(Self::Inbound);
+        }
+        let outbound: [&[u8]; 3] = [b"outbound|", b"PassthroughCluster", b"BlackHoleCluster"];
+        outbound.iter().any(|name| cluster.starts_with(name)).then_some(Self::Outbound)
+    }
 }
 
 /// What is kept of an endpoint.
@@ -77,7 +109,10 @@ pub(super) struct Seen {
     /// By hundreds: no response, 1xx … 5xx.
     pub classes: [u64; 6],
     pub methods: Vec<(&'static str, u64)>,
+    /// In nanoseconds, where the log has the unit.
     pub durations: Spread,
+    /// Numbers without one, by their place in [`Parser::sources`].
+    pub numbers: Vec<(u16, Spread)>,
     pub bytes: u64,
     /// A request of it.
     pub example: (Box<[u8]>, Box<[u8]>),
@@ -85,49 +120,6 @@ pub(super) struct Seen {
     pub learned: bool,
     /// Whether it is Envoy's route name.
     pub route: bool,
-}
-
-/// How values are spread: counts by octave and eighth of it, so quantiles are within 7 %.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Spread {
-    counts: Vec<u32>,
-    pub count: u64,
-    pub sum: u64,
-}
-
-impl Spread {
-    fn place(value: u64) -> usize {
-        let value = value.max(1);
-        let octave = value.ilog2();
-        let eighth = if octave < 3 { 0 } else { value >> (octave - 3) & 7 };
-        octave as usize * 8 + usize::try_from(eighth).unwrap_or(0)
-    }
-
-    fn add(&mut self, value: u64) {
-        let place = Self::place(value);
-        if self.counts.len() <= place {
-            self.counts.resize(place + 1, 0);
-        }
-        if let Some(count) = self.counts.get_mut(place) {
-            *count = count.saturating_add(1);
-        }
-        self.count += 1;
-        self.sum = self.sum.saturating_add(value);
-    }
-
-    /// The middle of where the quantile lies; `None` where nothing was added.
-    pub fn quantile(&self, q: f64) -> Option<f64> {
-        let target = (q * self.count as f64).ceil().max(1.0) as u64;
-        let mut below = 0;
-        for (place, count) in self.counts.iter().enumerate() {
-            below += u64::from(*count);
-            if below >= target {
-                let octave = 2f64.powi(i32::try_from(place / 8).unwrap_or(0));
-                return Some(octave * (1.0 + ((place % 8) as f64 + 0.5) / 8.0));
-            }
-        }
-        None
-    }
 }
 
 /// How many endpoints and series there were after how many requests. The step doubles when the
@@ -169,6 +161,14 @@ impl Replay {
     /// # Errors
     /// The mistakes of the configuration.
     pub fn new(configuration: &[u8]) -> Result<Self, Mistakes> {
+        Self::with_hints(configuration, Hints::default())
+    }
+
+    /// As [`Self::new`], with what the user says of the logs.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn with_hints(configuration: &[u8], hints: Hints) -> Result<Self, Mistakes> {
         let mut config = config::parse(configuration)?;
         let rate = config.sampling.rate;
         config.sampling.rate = 1.0;
@@ -183,7 +183,7 @@ impl Replay {
             config,
             plan,
             heuristic: Inference::new(InferenceMode::Heuristic),
-            parser: Parser::default(),
+            parser: Parser::new(hints),
             inputs: Vec::new(),
             endpoints: Vec::new(),
             written: HashMap::new(),
@@ -194,8 +194,15 @@ impl Replay {
             timed: Spread::default(),
             with_duration: 0,
             with_size: 0,
+            direction: Direction::All,
+            directions: Directions::default(),
             scratch: Vec::new(),
         })
+    }
+
+    /// Leaves out requests of the other direction.
+    pub fn only(&mut self, direction: Direction) {
+        self.direction = direction;
     }
 
     /// What the filter recorded.
@@ -221,6 +228,7 @@ impl Replay {
 
     /// What follows is of this input.
     pub fn start_input(&mut self, name: &str) {
+        self.parser.start_input(self.inputs.len());
         self.inputs.push(InputCounts { name: name.to_owned(), ..InputCounts::default() });
     }
 
@@ -244,11 +252,14 @@ impl Replay {
         let parsed = self.parser.parse(line, &mut self.filter.host().entry_mut());
         match parsed {
             Ok(format) => {
-                let place = Format::ALL.iter().position(|known| *known == format);
-                if let (Some(input), Some(place)) = (self.inputs.last_mut(), place)
-                    && let Some(count) = input.formats.get_mut(place)
+                if let Some(input) = self.inputs.last_mut()
+                    && let Some(count) = input.formats.get_mut(format.place())
                 {
                     *count += 1;
+                }
+                if self.is_left_out() {
+                    self.directions.left_out += 1;
+                    return;
                 }
                 self.request();
             }
@@ -256,11 +267,25 @@ impl Replay {
         }
     }
 
+    /// Counts the direction of the entry; whether it is the other one.
+    fn is_left_out(&mut self) -> bool {
+        let direction = Direction::of(&self.filter.host().entry().cluster);
+        match direction {
+            Some(Direction::Inbound) => self.directions.inbound += 1,
+            Some(Direction::Outbound) => self.directions.outbound += 1,
+            _ => return false,
+        }
+        self.direction != Direction::All && direction != Some(self.direction)
+    }
+
     #[cold]
     fn broken(&mut self, why: Broken, line: &[u8]) {
         if let Some(input) = self.inputs.last_mut() {
             input.broken += 1;
-            if input.examples.len() < MAX_EXAMPLES {
+            input.missed += u64::from(why.is_missed(line));
+            let seen = input.reasons.entry(why).or_default();
+            *seen += 1;
+            if input.examples.len() < MAX_EXAMPLES || *seen == 1 {
                 input.examples.push((input.lines, why, shown(line)));
             }
         }
@@ -278,7 +303,7 @@ impl Replay {
             let start = Instant::now();
             self.filtered(duration_ns);
             let ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.timed.add(ns);
+            self.timed.add(ns as f64);
         } else {
             self.filtered(duration_ns);
         }
@@ -348,6 +373,7 @@ impl Replay {
                     classes: [0; 6],
                     methods: Vec::new(),
                     durations: Spread::default(),
+                    numbers: Vec::new(),
                     bytes: 0,
                     example: (cut(&entry.method), cut(&entry.path)),
                     learned: false,
@@ -366,8 +392,18 @@ impl Replay {
             Some((_, count)) => *count += 1,
             None => seen.methods.push((method, 1)),
         }
-        if let Some(ns) = entry.duration_ns {
-            seen.durations.add(ns);
+        if let Some((source, number)) = entry.number {
+            match seen.numbers.iter_mut().find(|(known, _)| *known == source) {
+                Some((_, spread)) => spread.add(number),
+                None => {
+                    let mut spread = Spread::default();
+                    spread.add(number);
+                    seen.numbers.push((source, spread));
+                }
+            }
+            self.with_duration += 1;
+        } else if let Some(ns) = entry.duration_ns {
+            seen.durations.add(ns as f64);
             self.with_duration += 1;
         }
         if let Some(bytes) = entry.response_bytes {

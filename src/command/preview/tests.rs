@@ -179,7 +179,7 @@ fn the_text_has_every_part() {
     let text = String::from_utf8(text).unwrap();
     for part in [
         "test.log: 10 lines, Envoy 9",
-        "1 broken lines, the first:",
+        "1 lines are no requests (1 no known format), 0 of them were likely meant to be, the first:",
         "line 10: no known format: broken",
         "9 requests: 9 recorded, 0 excluded",
         "template             1            9  100.0%",

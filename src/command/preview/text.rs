@@ -19,11 +19,40 @@ pub fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
             if formats.is_empty() { "no requests".to_owned() } else { formats.join(", ") };
         writeln!(out, "{}: {} lines, {formats}", input.name, count(input.lines))?;
         if input.broken_lines > 0 {
-            writeln!(out, "  {} broken lines, the first:", count(input.broken_lines))?;
+            let reasons: Vec<String> =
+                input.reasons.iter().map(|(why, n)| format!("{} {why}", count(*n))).collect();
+            writeln!(
+                out,
+                "  {} lines are no requests ({}), {} of them were likely meant to be, the first:",
+                count(input.broken_lines),
+                reasons.join(", "),
+                count(input.not_understood)
+            )?;
             for (line, why, text) in &input.broken_examples {
                 writeln!(out, "    line {line}: {why}: {text}")?;
             }
         }
+    }
+    for duration in &report.durations {
+        writeln!(
+            out,
+            "{}: {} durations \"{}\" in {}: {}",
+            duration.input,
+            count(duration.requests),
+            duration.field,
+            duration.unit,
+            duration.why
+        )?;
+    }
+    let directions = &report.directions;
+    if directions.inbound + directions.outbound > 0 {
+        writeln!(
+            out,
+            "{} requests are inbound, {} outbound; {} left out",
+            count(directions.inbound),
+            count(directions.outbound),
+            count(directions.left_out)
+        )?;
     }
     let decisions = &report.decisions;
     writeln!(

@@ -1,18 +1,28 @@
 //! Access logs: lines in, requests out.
 //!
-//! The formats are those of Envoy (its default text format and Istio's), of Apache and nginx
-//! (common and combined, with what is often appended), JSON lines with the usual keys, and
-//! METHOD, PATH, STATUS separated by tabs. Which one it is, is told from each line, so logs in
-//! which other output is mixed in are no problem. Lines are any bytes of any length; nothing is
-//! allocated per line in the steady state.
+//! The formats are those of [`formats`]. Which one it is, is told from each line, so logs in which
+//! other output is mixed in are no problem. Lines are any bytes of any length; nothing is allocated
+//! per JSON line or line of Envoy's and the common formats in the steady state.
 
+mod collect;
+mod fields;
+pub mod formats;
 mod json;
+mod layout;
 mod lines;
+mod pairs;
+mod spread;
 mod text;
+mod units;
 
 use std::fmt;
 
+use collect::{Collector, Unsettled};
+pub use fields::Role;
+use formats::FORMATS;
 pub use lines::{Lines, MAX_LINE};
+pub use spread::Spread;
+pub use units::{Source, Unit};
 
 /// One request of a log. Buffers are used again for the next line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,8 +41,12 @@ pub struct Entry {
     pub cluster: Vec<u8>,
     /// The response code, 0 where no response was sent.
     pub status: u16,
-    /// From the request to the end of the response.
+    /// From the request to the end of the response. Where the line has no unit, it is in the unit
+    /// that is the likeliest so far.
     pub duration_ns: Option<u64>,
+    /// The duration without its unit, where the line has none: the place in [`Parser::sources`],
+    /// and the number.
+    pub number: Option<(u16, f64)>,
     /// Bytes of the response body.
     pub response_bytes: Option<u64>,
     /// Bytes of the request body.
@@ -53,6 +67,7 @@ impl Entry {
             cluster,
             status,
             duration_ns,
+            number,
             response_bytes,
             request_bytes,
             flags,
@@ -62,6 +77,7 @@ impl Entry {
         }
         *status = 0;
         *duration_ns = None;
+        *number = None;
         *response_bytes = None;
         *request_bytes = None;
         *flags = 0;
@@ -85,6 +101,31 @@ impl Entry {
         set(&mut self.path, path.unwrap_or_default());
         set(&mut self.protocol, protocol);
     }
+
+    /// Leaves the path of a URL (RFC 9112, 3.2.2), as the filter sees it, and takes the authority
+    /// where there is none.
+    fn strip_scheme(&mut self) {
+        if self.path.first() == Some(&b'/') {
+            return;
+        }
+        let head = self.path.get(..self.path.len().min(12)).unwrap_or_default();
+        let Some(at) = memchr::memmem::find(head, b"://") else { return };
+        if !head.iter().take(at).all(u8::is_ascii_alphanumeric) {
+            return;
+        }
+        let rest = self.path.get(at + 3..).unwrap_or_default();
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+        let end = end.unwrap_or(rest.len());
+        if self.authority.is_empty() {
+            let authority = rest.get(..end).unwrap_or_default().to_vec();
+            self.authority = authority;
+        }
+        let end = at + 3 + end;
+        self.path.drain(..end);
+        if self.path.first() != Some(&b'/') {
+            self.path.insert(0, b'/');
+        }
+    }
 }
 
 /// Replaces a buffer's content; a lone dash is how logs write nothing.
@@ -95,46 +136,50 @@ fn set(buffer: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
-/// The format of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
-    /// Envoy's default text format.
-    Envoy,
-    /// Istio's text format.
-    Istio,
-    /// Common log format.
-    Common,
-    /// Combined log format.
-    Combined,
-    /// One JSON object.
-    Json,
-    /// METHOD, PATH and STATUS, separated by tabs.
-    Tabs,
+/// Whether it is one of the methods that have a label value of their own.
+fn is_known_method(word: &[u8]) -> bool {
+    crate::request::method::ALL.iter().any(|method| method.as_bytes() == word)
 }
 
+/// The format of a line: its place in [`FORMATS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Format(u8);
+
 impl Format {
-    /// All formats.
-    pub const ALL: [Self; 6] =
-        [Self::Envoy, Self::Istio, Self::Common, Self::Combined, Self::Json, Self::Tabs];
+    /// Envoy's text formats.
+    pub const ENVOY: Self = Self(0);
+    /// Istio's text formats.
+    pub const ISTIO: Self = Self(1);
+    /// Common log format.
+    pub const COMMON: Self = Self(2);
+    /// Combined log format.
+    pub const COMBINED: Self = Self(3);
+    /// One JSON object.
+    pub const JSON: Self = Self(4);
+    /// METHOD, PATH and STATUS, separated by tabs.
+    pub const TABS: Self = Self(5);
+    /// `key=value` pairs.
+    pub const LOGFMT: Self = Self(6);
+    /// Columns that another line names.
+    pub const COLUMNS: Self = Self(7);
+
+    /// Its place among [`FORMATS`].
+    #[must_use]
+    pub fn place(self) -> usize {
+        usize::from(self.0)
+    }
 
     /// Its name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Envoy => "Envoy",
-            Self::Istio => "Istio",
-            Self::Common => "common",
-            Self::Combined => "combined",
-            Self::Json => "JSON lines",
-            Self::Tabs => "tabs",
-        }
+        FORMATS.get(self.place()).map_or("", |known| known.name)
     }
 }
 
 /// Why a line is no request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Broken {
-    /// Neither a request in quotes, nor a JSON object, nor tabs.
+    /// Neither a request in quotes, nor a JSON object, nor any other known format.
     NoFormat,
     /// The request has no closing quote.
     OpenQuote,
@@ -142,12 +187,48 @@ pub enum Broken {
     NoStatus,
     /// Starts with a brace, and is not JSON.
     NotJson,
-    /// JSON without method, path or request line.
+    /// Fields without method, path or request line.
     NoRequest,
-    /// JSON with a request and without a status.
+    /// Fields with a status, and with a method and without a path.
+    NoPath,
+    /// Fields with a request and without a status.
     NoJsonStatus,
+    /// A TCP connection.
+    NotHttp,
+    /// The start of a request whose end is another line.
+    Begun,
+    /// Names of columns and the like.
+    Header,
     /// Longer than [`MAX_LINE`].
     TooLong,
+}
+
+impl Broken {
+    /// Whether a request is likely to be lost with this line; else it is other output.
+    #[must_use]
+    pub fn is_missed(self, line: &[u8]) -> bool {
+        match self {
+            Self::NotHttp | Self::Begun | Self::Header => false,
+            Self::NoPath | Self::NoJsonStatus | Self::TooLong => true,
+            Self::NoFormat | Self::OpenQuote | Self::NoStatus | Self::NotJson | Self::NoRequest => {
+                layout::has_request(line)
+            }
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn way_out(self) -> Option<&'static str> {
+        match self {
+            Self::NoPath => Some("name the key of the path with --path-field"),
+            Self::NoJsonStatus => Some("name the key of the status with --status-field"),
+            Self::NoRequest => {
+                Some("name the keys with --method-field, --path-field, --status-field")
+            }
+            Self::NotJson => Some("one object has to be on one line: jq -c . makes it so"),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Broken {
@@ -158,57 +239,274 @@ impl fmt::Display for Broken {
             Self::NoStatus => "no status after the request",
             Self::NotJson => "not JSON",
             Self::NoRequest => "JSON without a method or a path",
+            Self::NoPath => "no known path",
             Self::NoJsonStatus => "JSON without a status",
+            Self::NotHttp => "a TCP connection",
+            Self::Begun => "the start of a request",
+            Self::Header => "names of columns",
             Self::TooLong => "longer than 1 MiB",
         })
     }
 }
 
+/// What the user says of the log.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    /// Keys, with dots between those of objects within objects.
+    pub keys: Vec<(Role, String)>,
+    /// Of durations that have none.
+    pub duration_unit: Option<Unit>,
+}
+
+/// Wrappers within wrappers that are opened.
+const MAX_WRAPPERS: usize = 3;
+/// Durations that are kept apart; what is beyond counts as the last one.
+const MAX_SOURCES: usize = 256;
+
 /// Reads lines. Keeps buffers, and nothing of the lines.
 #[derive(Debug, Default)]
 pub struct Parser {
-    json: json::Buffers,
+    shapes: json::Shapes,
+    layouts: layout::Layouts,
+    columns: pairs::Columns,
     unescaped: Vec<u8>,
+    sources: Vec<Source>,
+    /// What each of them is of: the key and the program.
+    keys: Vec<(u16, Option<usize>)>,
+    /// The first one of this input, and the one of the last line.
+    first: usize,
+    last: usize,
+    input: usize,
+    forced: Option<Unit>,
 }
 
 impl Parser {
+    /// A parser that follows the user's hints.
+    #[must_use]
+    pub fn new(hints: Hints) -> Self {
+        let mut parser = Self { forced: hints.duration_unit, ..Self::default() };
+        parser.shapes.own.keys = hints.keys;
+        parser
+    }
+
+    /// What follows is of another log, counted from 0.
+    pub fn start_input(&mut self, input: usize) {
+        self.input = input;
+        self.first = self.sources.len();
+        self.columns.forget();
+    }
+
+    /// The fields with durations without a unit, and what is known of each.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// The unit that the user names.
+    #[must_use]
+    pub fn forced_unit(&self) -> Option<Unit> {
+        self.forced
+    }
+
     /// Reads one line, without its end, into `entry`.
     ///
     /// # Errors
     /// Why the line is no request; `entry` is then of no use.
     pub fn parse(&mut self, line: &[u8], entry: &mut Entry) -> Result<Format, Broken> {
         entry.clear();
-        let line = line.trim_ascii();
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
+        self.line(line, entry, 0)
+    }
+
+    fn line(&mut self, line: &[u8], entry: &mut Entry, depth: usize) -> Result<Format, Broken> {
         if line.first() == Some(&b'{') {
-            return self.json(line, entry, true);
+            // Elements of an array, one to a line.
+            let object = line.strip_suffix(b",").unwrap_or(line);
+            return self.json(object, entry, depth);
+        }
+        if let Some(object) = line.strip_prefix(b"[{") {
+            let object = object.strip_suffix(b"]").or(object.strip_suffix(b",")).unwrap_or(object);
+            let mut start = b"{".to_vec();
+            start.extend_from_slice(object);
+            return self.json(&start, entry, depth);
+        }
+        if line.first() == Some(&b'#') && self.columns.directive(line, &mut self.shapes) {
+            return Err(Broken::Header);
+        }
+        if self.columns.are_known() {
+            let result = self.columns.parse(line, Collector::new(entry));
+            if !matches!(result, Err(Broken::NoFormat)) {
+                return self.settled(result, Format::COLUMNS, entry);
+            }
+            entry.clear();
+        }
+        if let Some(object) = behind_prefix(line) {
+            match self.json(object, entry, depth) {
+                Err(Broken::NotJson | Broken::NoRequest) => entry.clear(),
+                result => return result,
+            }
         }
         self.text(line, entry)
     }
 
     fn text(&mut self, line: &[u8], entry: &mut Entry) -> Result<Format, Broken> {
-        match text::parse(line, entry, &mut self.unescaped) {
-            Err(Broken::NoFormat) => text::parse_tabs(line, entry).ok_or(Broken::NoFormat),
-            result => result,
+        let broken = match text::parse(line, entry, &mut self.unescaped) {
+            Ok((format, found)) => {
+                if let Some((number, place)) = found {
+                    let name = self.shapes.name(place.name());
+                    let (usual, software) = match place {
+                        text::Place::Decimal => (Some(Unit::Seconds), None),
+                        text::Place::Last => (None, None),
+                    };
+                    let same_in_ns = None;
+                    let field = fields::Field { name, usual, ..fields::Field::default() };
+                    self.settle(Unsettled { field, number, program: software, same_in_ns }, entry);
+                }
+                return Ok(format);
+            }
+            Err(Broken::NotHttp) => return Err(Broken::NotHttp),
+            Err(broken) => broken,
+        };
+        entry.clear();
+        if let Some(format) = self.layouts.parse(line, entry) {
+            return Ok(format);
         }
+        entry.clear();
+        if memchr::memchr(b'=', line).is_some() {
+            let result = pairs::parse(line, Collector::new(entry), &mut self.shapes);
+            match result {
+                Err(Broken::NoFormat | Broken::NoRequest) => entry.clear(),
+                result => {
+                    return self
+                        .settled(result, Format::LOGFMT, entry)
+                        .map_err(|why| begun(why, line));
+                }
+            }
+        }
+        if let Some(format) = tabs(line, entry) {
+            return Ok(format);
+        }
+        Err(broken)
     }
 
-    /// A JSON line; what a container runtime wrapped into one is looked into once.
-    fn json(&mut self, line: &[u8], entry: &mut Entry, outer: bool) -> Result<Format, Broken> {
-        match json::parse(line, entry, &mut self.json) {
-            Err(Broken::NoRequest) if outer && !self.json.wrapped.is_empty() => {
-                let wrapped = std::mem::take(&mut self.json.wrapped);
-                let text = wrapped.as_bytes().trim_ascii();
-                entry.clear();
-                let result = match text.first() {
-                    Some(b'{') => self.json(text, entry, false),
-                    _ => self.text(text, entry).map_err(|_| Broken::NoRequest),
+    /// A JSON line; what another program wrapped into one is looked into.
+    fn json(&mut self, line: &[u8], entry: &mut Entry, depth: usize) -> Result<Format, Broken> {
+        let mut collector = Collector::new(entry);
+        json::parse(line, &mut collector, &mut self.shapes)?;
+        let result = collector.finish();
+        let Err(why) = result else { return self.settled(result, Format::JSON, entry) };
+        if depth < MAX_WRAPPERS {
+            for (start, end, escaped) in std::mem::take(&mut self.shapes.wrapped) {
+                let raw = line.get(start..end).unwrap_or_default();
+                let mut plain = Vec::new();
+                let inner = if escaped {
+                    json::unescape(raw, &mut plain);
+                    &plain
+                } else {
+                    raw
                 };
-                self.json.wrapped = wrapped;
-                result
+                entry.clear();
+                match self.line(inner.trim_ascii(), entry, depth + 1) {
+                    Ok(format) => return Ok(format),
+                    Err(why @ (Broken::NotHttp | Broken::NoPath)) => return Err(why),
+                    Err(_) => {}
+                }
             }
-            result => result,
         }
+        entry.clear();
+        Err(begun(why, line))
     }
+
+    /// The format, where the rest of the request was found.
+    fn settled(
+        &mut self,
+        result: Result<Option<Unsettled>, Broken>,
+        format: Format,
+        entry: &mut Entry,
+    ) -> Result<Format, Broken> {
+        if let Some(unsettled) = result? {
+            self.settle(unsettled, entry);
+        }
+        Ok(format)
+    }
+
+    /// Keeps a duration without a unit for the end of the log.
+    fn settle(&mut self, unsettled: Unsettled, entry: &mut Entry) {
+        let Unsettled { field, number, program, same_in_ns } = unsettled;
+        let key = (field.name, program);
+        if self.last < self.first || self.keys.get(self.last) != Some(&key) {
+            let known = self.keys.iter().skip(self.first).position(|known| *known == key);
+            self.last = match known {
+                Some(place) => self.first + place,
+                None if self.sources.len() >= MAX_SOURCES => self.sources.len() - 1,
+                None => {
+                    let name = self.shapes.names.get(usize::from(field.name)).cloned();
+                    let software = program.and_then(collect::software);
+                    let name = name.unwrap_or_default();
+                    self.sources.push(Source::new(self.input, name, software, field.usual));
+                    self.keys.push(key);
+                    self.sources.len() - 1
+                }
+            };
+        }
+        let Some(source) = self.sources.get_mut(self.last) else { return };
+        let unit = self.forced.unwrap_or_else(|| source.add(number, same_in_ns));
+        if self.forced.is_some() {
+            source.add(number, same_in_ns);
+        }
+        entry.duration_ns = Some(collect::whole(number.value * unit.ns()));
+        entry.number = Some((u16::try_from(self.last).unwrap_or(u16::MAX), number.value));
+    }
+}
+
+/// A request without a status that says that it only begins is no fault of the log.
+fn begun(why: Broken, line: &[u8]) -> Broken {
+    const WORDS: [&[u8]; 8] = [
+        b"start",
+        b"Start",
+        b"incoming",
+        b"Incoming",
+        b"received",
+        b"begin",
+        b"Begin",
+        b"REQUEST\"",
+    ];
+    let begins = |word: &&[u8]| memchr::memmem::find(line, word).is_some();
+    if why == Broken::NoJsonStatus && WORDS.iter().any(begins) { Broken::Begun } else { why }
+}
+
+/// The JSON object behind a prefix (a container runtime's, Compose's, stern's, syslog's), which has
+/// no quotes.
+fn behind_prefix(line: &[u8]) -> Option<&[u8]> {
+    if line.last() != Some(&b'}') {
+        return None;
+    }
+    let quote = memchr::memchr(b'"', line)?;
+    let brace = memchr::memrchr(b'{', line.get(..quote)?)?;
+    let between = line.get(brace + 1..quote)?;
+    between.iter().all(u8::is_ascii_whitespace).then(|| line.get(brace..))?
+}
+
+/// METHOD, PATH and, where known, STATUS, separated by tabs.
+fn tabs(line: &[u8], entry: &mut Entry) -> Option<Format> {
+    let mut fields = line.split(|&byte| byte == b'\t');
+    let (method, path) = (fields.next()?, fields.next()?);
+    let is_method = !method.is_empty() && method.iter().all(u8::is_ascii_graphic);
+    if !is_method || !(path.starts_with(b"/") || is_known_method(method)) {
+        return None;
+    }
+    entry.status = match fields.next() {
+        Some(text) if !text.is_empty() => status(text)?,
+        _ => 200,
+    };
+    set(&mut entry.method, method);
+    set(&mut entry.path, path);
+    Some(Format::TABS)
+}
+
+/// Bytes of a log as text to show: nothing in it that a terminal would act upon.
+fn shown(bytes: &[u8]) -> String {
+    super::replay::shown(bytes)
 }
 
 /// A whole number in decimal digits.
@@ -219,22 +517,6 @@ fn integer(text: &[u8]) -> Option<u64> {
     text.iter().try_fold(0u64, |sum, &byte| {
         byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'))
     })
-}
-
-/// Digits with a decimal point, as nanoseconds where the number is in seconds.
-fn decimal_seconds(text: &[u8]) -> Option<u64> {
-    let point = memchr::memchr(b'.', text)?;
-    let whole = integer(text.get(..point)?)?;
-    let fraction = text.get(point + 1..)?;
-    if fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let mut nanos = 0;
-    for place in 0..9 {
-        let digit = fraction.get(place).map_or(0, |byte| u64::from(byte - b'0'));
-        nanos = nanos * 10 + digit;
-    }
-    whole.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
 /// A response code: three digits; a dash or 0 where no response was sent.
