@@ -8,13 +8,17 @@ use crate::request::status::Statuses;
 impl Compiler<'_> {
     pub(super) fn endpoint_capacity(&mut self, endpoints: &Endpoints) {
         let limits = &self.config.limits;
-        let max = limits.max_values_per_label as usize;
+        let max = limits.endpoints() as usize;
         let configured = endpoints.labels().len();
         // `_OTHER` and `_UNMATCHED` have places of their own.
         let needed = configured + 2;
         if self.capacity == Capacity::Checked && configured > 0 && needed > max {
+            let at = match limits.max_endpoints {
+                Some(_) => "limits.max_endpoints",
+                None => "limits.max_values_per_label",
+            };
             self.mistakes.add(
-                "limits.max_values_per_label",
+                at,
                 format!(
                     "{max} is too few: the {configured} endpoints of `endpoint.templates` and \
                      `endpoint.rules`, {OTHER} and {UNMATCHED} need {needed}; raise it to that or more"

@@ -85,10 +85,10 @@ impl Compiler<'_> {
         Some(LabelPlan {
             name: name.to_owned(),
             values: self.full_name(name),
+            max_values: self.max_values(&source),
             source,
             choice: Choice { listed: None, absent: NONE.to_owned(), unlisted: OTHER.to_owned() },
             hash: false,
-            max_values: self.config.limits.max_values_per_label as usize,
         })
     }
 
@@ -106,14 +106,24 @@ impl Compiler<'_> {
         let source = self.source(path, *from, key.as_deref(), value.as_deref());
         let choice = self.choice(path, map.as_ref(), allow.as_deref(), default.as_deref());
         self.hash_goes(path, *hash, &choice, matches!(source, Some(SourcePlan::Constant(_))));
+        let source = source?;
         Some(LabelPlan {
             name: name.to_owned(),
             values: self.full_name(name),
-            source: source?,
+            max_values: self.max_values(&source),
+            source,
             choice,
             hash: *hash,
-            max_values: self.config.limits.max_values_per_label as usize,
         })
+    }
+
+    /// How many values a label of this source may have.
+    fn max_values(&self, source: &SourcePlan) -> usize {
+        let limits = &self.config.limits;
+        match source {
+            SourcePlan::Endpoint => limits.endpoints() as usize,
+            _ => limits.values() as usize,
+        }
     }
 
     pub(super) fn hash_goes(&mut self, path: &str, hash: bool, choice: &Choice, constant: bool) {
@@ -144,7 +154,7 @@ impl Compiler<'_> {
                     self.mistakes.add(path, "is empty; Prometheus takes an empty label for none");
                 }
             }
-            let max = self.config.limits.max_values_per_label as usize;
+            let max = self.config.limits.values() as usize;
             // Collecting would sort first, by another instance of the sort.
             let mut values = BTreeSet::new();
             for value in all.values() {

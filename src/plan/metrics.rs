@@ -118,7 +118,7 @@ impl Compiler<'_> {
     pub(super) fn detailed_labels(&mut self) -> Vec<usize> {
         let detailed = &self.config.detailed;
         let max = detailed.limits.max_values_per_label;
-        let max = max.unwrap_or(self.config.limits.max_values_per_label) as usize;
+        let max = max.unwrap_or(self.config.limits.values()) as usize;
         let endpoint = self.named_label("detailed", "endpoint", false);
         let mut places: Vec<usize> = endpoint.map(|label| self.place(label)).into_iter().collect();
         for (key, label) in [("org", &detailed.org), ("user", &detailed.user)] {

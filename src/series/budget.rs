@@ -111,7 +111,6 @@ pub struct Series<T> {
     kept: usize,
     waiting: Waiting,
     waiting_key: String,
-    missed: bool,
 }
 
 /// Who asks for a place.
@@ -148,7 +147,6 @@ impl<T: Copy> Series<T> {
             kept: 0,
             waiting: Waiting::default(),
             waiting_key: keys::waiting_series(name),
-            missed: false,
         };
         series.set_max(max, kept);
         series
@@ -222,7 +220,6 @@ impl<T: Copy> Series<T> {
         let mut seen = 1;
         if price > 1 {
             seen = self.waiting.ask(hash);
-            self.missed = true;
             if seen < price && self.waiting.is_eager() {
                 self.exchange(host);
                 if self.known.contains_key(&key) {
@@ -270,11 +267,12 @@ impl<T: Copy> Series<T> {
     }
 
     /// Takes in the series of the other workers, and exchanges with them what waits. To be called
-    /// about once a second; asks the host only where some series was not found, and once an hour.
+    /// about once a second; asks the host only where some series has waited.
     pub fn exchange(&mut self, host: &impl Host) {
-        if std::mem::take(&mut self.missed) {
-            self.sync(host);
+        if !self.waiting.is_used() {
+            return;
         }
+        self.sync(host);
         self.waiting.exchange(host, &self.waiting_key);
     }
 }

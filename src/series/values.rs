@@ -176,7 +176,6 @@ impl Values {
             hasher.write(text.as_bytes());
             let hash = *hash.insert(hasher.finish());
             seen = self.waiting.ask(hash);
-            self.missed = true;
             if seen < price && self.waiting.is_eager() {
                 self.exchange(host);
                 if let Some(id) = self.find(text) {
@@ -225,14 +224,13 @@ impl Values {
         Admission::Failed
     }
 
-    /// Takes in the values of the other workers, and exchanges with them what waits. True where
-    /// what waits may have changed. To be called about once a second; asks the host only where
-    /// some value was not found, and once an hour.
-    pub fn exchange(&mut self, host: &impl Host) -> bool {
-        if std::mem::take(&mut self.missed) {
+    /// Takes in the values of the other workers, and exchanges with them what waits. To be called
+    /// about once a second; asks the host only where some value was not found.
+    pub fn exchange(&mut self, host: &impl Host) {
+        if std::mem::take(&mut self.missed) || self.waiting.is_used() {
             self.sync(host);
         }
-        self.waiting.exchange(host, &self.waiting_key)
+        self.waiting.exchange(host, &self.waiting_key);
     }
 }
 

@@ -96,19 +96,20 @@ impl Waiting {
         self.own.as_flattened().iter().filter(|entry| entry.count > 1).count()
     }
 
-    /// Exchanges with the other workers, if there is anything to exchange; false where there is
-    /// not. To be called about once a second, and where [`Waiting::is_eager`] says so.
-    pub fn exchange(&mut self, host: &impl Host, key: &str) -> bool {
-        if self.own.is_empty() {
-            return false;
+    /// Whether anything has waited here.
+    pub fn is_used(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// Exchanges with the other workers, once something has waited here. To be called about once a
+    /// second, and where [`Waiting::is_eager`] says so.
+    pub fn exchange(&mut self, host: &impl Host, key: &str) {
+        if !self.is_used() {
+            return;
         }
         let now = host.now_ns();
-        let due = now.saturating_sub(self.halved_ns) >= HALF_LIFE_NS;
-        if self.changes == 0 && !due {
-            return false;
-        }
+        let changed = std::mem::take(&mut self.changes) > 0;
         let page = &mut self.page;
-        self.changes = 0;
         for _ in 0..TRIES {
             page.clear();
             let found = host.shared_get(key, page);
@@ -118,9 +119,15 @@ impl Waiting {
             for ((own, before), shared) in changes.filter(|((own, before), _)| own != before) {
                 merge(shared, own, before);
             }
-            if now.saturating_sub(halved_ns) >= HALF_LIFE_NS {
+            let due = now.saturating_sub(halved_ns) >= HALF_LIFE_NS;
+            if due {
                 halve(&mut shared);
                 halved_ns = now;
+            }
+            if !changed && !due {
+                self.before.clone_from(&shared);
+                (self.own, self.halved_ns) = (shared, halved_ns);
+                return;
             }
             encode(&shared, halved_ns, page);
             match host.shared_set(key, page, found.unwrap_or(CREATE_ONLY)) {
@@ -128,19 +135,19 @@ impl Waiting {
                     self.before.clone_from(&shared);
                     self.own = shared;
                     self.halved_ns = halved_ns;
-                    return true;
+                    return;
                 }
                 SharedWrite::Mismatch => {}
                 SharedWrite::Failed => break,
             }
         }
-        // Alone, time goes on all the same.
-        if due {
+        // What has changed goes out the next time. Alone, time goes on all the same.
+        self.changes = u32::from(changed);
+        if now.saturating_sub(self.halved_ns) >= HALF_LIFE_NS {
             halve(&mut self.own);
             halve(&mut self.before);
             self.halved_ns = now;
         }
-        true
     }
 }
 

@@ -89,7 +89,7 @@ impl Compiler<'_> {
             source: SourcePlan::Reported,
             choice,
             hash: *hash,
-            max_values: self.config.limits.max_values_per_label as usize,
+            max_values: self.config.limits.values() as usize,
         })
     }
 

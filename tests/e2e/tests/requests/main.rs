@@ -8,3 +8,4 @@ mod labelling;
 mod learning;
 mod limits;
 mod sampling;
+mod scans;
