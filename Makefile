@@ -20,9 +20,15 @@ DEMO_PORT ?= 10080
 
 export ENVOY UPSTREAM PLUGIN ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(CURDIR)/.tools/bin/wasm-bindgen-test-runner
-DENY := .tools/bin/cargo-deny --config .ci/deny.toml
+DENY := .tools/bin/cargo-deny --workspace --config .ci/deny.toml
 # Behind what is installed already.
 export PATH := $(PATH):$(CURDIR)/.tools/prometheus/usr/bin
+
+# End-to-end tests wait more than they work, so there are more of them at once than cores; each has one
+# or two Envoys of up to four workers, so there are never many.
+CORES := $(shell nproc 2>/dev/null || echo 2)
+E2E_THREADS ?= $(shell echo $$(($(CORES) < 4 ? 2 * $(CORES) : 8)))
+E2E := RUST_TEST_THREADS=$(E2E_THREADS) cargo test --package route-metrics-e2e
 
 FIRST_ENVOY := $(CURDIR)/.tools/envoy-$(firstword $(ENVOY_VERSIONS))/bin/envoy
 CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
@@ -94,7 +100,19 @@ test-wasm: ## run the unit and property tests of the core as Wasm under Node
 .PHONY: test-e2e
 test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
-	cargo test --package route-metrics-e2e --no-fail-fast
+	$(E2E) --no-fail-fast
+
+# github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
+# requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
+# the templates, as `GET,PUT /users/{id}`; adversarial.jsonl: hostile paths, an object with `path` in each
+# line, and with `"encoding": "base64"` where it is not UTF-8.
+.PHONY: test-corpora
+test-corpora: build envoys ## run the tests that need larger corpora of requests than a clone has: CORPORA=FOLDER
+	@[ -f "$(CORPORA)/github.jsonl" ] || { \
+		echo "test-corpora: CORPORA=FOLDER must name a folder with the files that the Makefile lists here" >&2; exit 1; }
+	@tests/setup.sh rust prometheus
+	ROUTE_METRICS_CORPORA="$(abspath $(CORPORA))" cargo test --no-fail-fast -- --ignored
+	ROUTE_METRICS_CORPORA="$(abspath $(CORPORA))" $(E2E) --test requests -- --ignored
 
 # The module for tests that kill a VM on purpose: it dies when a request says so (src/module/trap.rs).
 .PHONY: trap
@@ -135,7 +153,7 @@ include tests/e2e/soak.mk
 versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table
 	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
 	cargo test --package route-metrics-e2e --lib --test requests --test faults --test observability --no-run
-	@tests/versions.sh $(ENVOY_MATRIX)
+	@RUST_TEST_THREADS=$(E2E_THREADS) tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
 dist: build ## build what a release is made of: the module twice, its hash, SBOM and OCI image

@@ -5,6 +5,7 @@
 //! import downwards only: `command` and `module` → [`filter`] → [`plan`] → [`custom`] →
 //! [`series`], [`endpoint`] → [`labels`] → [`request`], [`config`] → [`host`].
 
+#[allow(clippy::disallowed_methods, reason = "the command may look at the clock")]
 #[cfg(not(target_arch = "wasm32"))]
 pub mod command;
 pub mod config;

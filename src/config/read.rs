@@ -352,11 +352,11 @@ optional!(Metrics {
     exceptions_total
 });
 optional!(RequestsTotal { enabled, labels });
-optional!(RequestDuration { enabled, labels, unit });
+optional!(RequestDuration { enabled, labels, unit, buckets });
 words!(DurationUnit { Microseconds = "microseconds", Milliseconds = "milliseconds" });
 optional!(RequestsActive { enabled });
-optional!(ResponseSize { enabled, labels });
-optional!(RequestSize { enabled, labels });
+optional!(ResponseSize { enabled, labels, buckets });
+optional!(RequestSize { enabled, labels, buckets });
 optional!(ExceptionsTotal { enabled, labels, header });
 required!(Label { from; name, value, map, allow, default, hash });
 words!(Source {
@@ -393,7 +393,7 @@ optional!(Limits {
 });
 optional!(Detailed { enabled, org, user, limits });
 optional!(DetailedLimits { max_values_per_label, max_series_per_metric });
-required!(CustomMetric { name, r#type; source, r#match, value, labels, scale });
+required!(CustomMetric { name, r#type; source, r#match, value, labels, scale, buckets });
 optional!(CustomLabel { from, name, value, map, allow, default, hash });
 words!(MetricType { Counter = "counter", Gauge = "gauge", Histogram = "histogram" });
 words!(MetricSource { Match = "match", Event = "event" });

@@ -3,7 +3,7 @@
 
 use super::{CanonicalPath, Form, Found, Inference};
 use crate::config::InferenceMode;
-use crate::labels::UNMATCHED;
+use crate::labels::{self, UNMATCHED};
 use crate::plan::Plan;
 use crate::request::grpc;
 
@@ -113,6 +113,7 @@ pub fn decide(
     }
     out.clear();
     if plan.route_name && route_name(out) && !out.is_empty() {
+        labels::escape_own_word(out);
         return Decided::Written;
     }
     out.clear();

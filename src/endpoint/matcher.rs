@@ -5,8 +5,10 @@
 //! nothing and is no deeper than [`MAX_SEGMENTS`].
 //!
 //! Segments are tried from left to right, the most specific child first: text, text around
-//! parameters, a parameter, the rest. The first way that leads to a template is therefore the most
-//! specific one. A way that fails is not walked again: a node whose templates all have other lengths
+//! parameters, a parameter, several segments. The first way that leads to a template is therefore the
+//! most specific one. Where a parameter stands for several segments in the middle, the number of
+//! those behind it is fixed, so there is one place to go on for each such number. A way that fails is
+//! not walked again: a node whose templates all have other lengths
 //! is skipped, and so is one below which the same stands as below the one that failed last at that
 //! depth.
 //!
@@ -25,6 +27,9 @@ const NONE: u32 = 0;
 /// Marks a child that is no node, but where in `ends` the templates are that end there.
 const LEAF: u32 = 1 << 31;
 
+/// Marks an [`Extra::rest`] that is a place in `spans`, not in `ends`.
+const SPANS: u32 = 1 << 31;
+
 /// A set of templates, compiled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Matcher {
@@ -39,6 +44,8 @@ pub(super) struct Matcher {
     groups: Vec<Group>,
     patterns: Vec<Pattern>,
     ends: Vec<End>,
+    /// Parameters for several segments in the middle of a template.
+    spans: Vec<Span>,
     /// The methods that templates name; `End::method` counts from 1.
     methods: Vec<String>,
     /// The text of all segments, each once.
@@ -86,6 +93,11 @@ impl Below {
         }
     }
 
+    /// Adds what is below a parameter for several segments that so many follow.
+    fn add_longer(&mut self, after: usize) {
+        self.0 |= Self::LENGTHS.checked_shl(number(after) + 1).unwrap_or(0) & Self::LENGTHS;
+    }
+
     /// Adds what is below a child.
     fn add(&mut self, child: Self) {
         self.0 |= (child.0 << 1) & Self::LENGTHS | child.0 & Self::REST;
@@ -110,7 +122,8 @@ struct Text {
 struct Extra {
     /// The templates that end here, in `ends`.
     ends: u32,
-    /// The templates that end in the rest of the path, in `ends`.
+    /// The templates that end in the rest of the path, in `ends`; with [`SPANS`] the parameters for
+    /// several segments, in `spans`.
     rest: u32,
     /// The patterns in the order of [`Segment`], in `groups`.
     first_group: u32,
@@ -143,6 +156,18 @@ struct End {
     method: u32,
     template: u32,
     /// Whether no more follow.
+    last: bool,
+}
+
+/// A parameter for several segments. Those of a node stand together, the more segments follow it the
+/// earlier.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// How many segments follow it.
+    after: u32,
+    /// The child for the first of them; where none follow, the templates in `ends`.
+    child: u32,
+    /// Whether no more such parameters follow at this node.
     last: bool,
 }
 
@@ -185,6 +210,7 @@ impl Matcher {
         matcher.groups.shrink_to_fit();
         matcher.patterns.shrink_to_fit();
         matcher.ends.shrink_to_fit();
+        matcher.spans.shrink_to_fit();
         matcher.text.shrink_to_fit();
         (matcher, conflicts)
     }
@@ -195,7 +221,7 @@ impl Matcher {
     }
 
     /// The most specific template for a path, by its place in the list that was compiled. Of a
-    /// truncated path more segments follow, so only `{*name}` can match its end.
+    /// truncated path more segments follow, so only `{*name}` at a template's end can match its end.
     pub fn find(&self, method: &[u8], segments: &[&[u8]], truncated: bool) -> Option<u32> {
         Search::new(self, method, segments, truncated).descend(0, 0)
     }
@@ -209,6 +235,7 @@ impl Matcher {
             + size_of_val(self.groups.as_slice())
             + size_of_val(self.patterns.as_slice())
             + size_of_val(self.ends.as_slice())
+            + size_of_val(self.spans.as_slice())
             + self.text.len()
     }
 
@@ -327,8 +354,31 @@ impl<'m, 's> Search<'m, 's> {
             {
                 return Some(found);
             }
+            if extra.rest & SPANS != 0 {
+                return self.spans(extra.rest & !SPANS, depth);
+            }
             return self.end(extra.rest);
         }
+    }
+
+    /// The template below the parameters for several segments, of which `depth` is the first.
+    #[inline(never)]
+    fn spans(&mut self, first: u32, depth: usize) -> Option<u32> {
+        for span in self.matcher.spans.get(first as usize..)? {
+            if span.after == 0 {
+                return self.end(span.child);
+            }
+            let next = self.segments.len().checked_sub(span.after as usize);
+            if let Some(next) = next.filter(|&next| next > depth && !self.truncated)
+                && let Some(found) = self.try_child(span.child, next)
+            {
+                return Some(found);
+            }
+            if span.last {
+                break;
+            }
+        }
+        None
     }
 
     /// As [`Self::descend`], and remembers a failure.
@@ -457,9 +507,10 @@ impl<'t> Builder<'t> {
         let mut class = 0;
         let mut children = Vec::new();
         let mut patterns = Vec::new();
+        let mut spans: Vec<Span> = Vec::new();
         for group in entries.chunk_by(|one, two| one.segment(depth) == two.segment(depth)) {
             let segment = match group.first().map(|entry| entry.segment(depth)) {
-                Some(Some(Segment::Rest)) => {
+                Some(Some(Segment::Rest(0))) => {
                     class = hash::mix(class, 1);
                     extra.rest = self.ends(group, &mut class);
                     node.below.0 |= Below::REST;
@@ -473,7 +524,10 @@ impl<'t> Builder<'t> {
                 }
             };
             let built = self.child(group, depth + 1);
-            node.below.add(built.below);
+            match segment {
+                Segment::Rest(after) => node.below.add_longer(after),
+                _ => node.below.add(built.below),
+            }
             class = hash::mix(class, built.class);
             match segment {
                 Segment::Static(text) => {
@@ -486,11 +540,25 @@ impl<'t> Builder<'t> {
                     let text = self.append(joined.as_bytes());
                     patterns.push((pattern, Pattern { text, child: built.child }));
                 }
-                Segment::Param | Segment::Rest => {
+                Segment::Param => {
                     class = hash::mix(class, 2);
                     node.param = built.child;
                 }
+                Segment::Rest(after) => {
+                    class = hash::mix(class, after as u64 + 3);
+                    spans.push(Span { after: number(after), child: built.child, last: false });
+                }
             }
+        }
+        if !spans.is_empty() {
+            if extra.rest != NONE {
+                spans.push(Span { after: 0, child: extra.rest, last: false });
+            }
+            if let Some(last) = spans.last_mut() {
+                last.last = true;
+            }
+            extra.rest = SPANS | number(self.matcher.spans.len());
+            self.matcher.spans.append(&mut spans);
         }
         extra.first_group = number(self.matcher.groups.len());
         for group in patterns.chunk_by(|(one, _), (two, _)| Shape::of(one) == Shape::of(two)) {
@@ -652,6 +720,32 @@ mod tests {
         assert!(steps <= 4 * 7 + 1, "{steps} nodes");
         // Other lengths are not walked at all.
         assert_eq!(search(&matcher, "/aaa/aaa/aaa"), (None, 1));
+    }
+
+    #[test]
+    fn parameters_for_several_segments_cost_little() {
+        // Each of 4,096 ways leads to one, and one of them begins at each depth.
+        let mut templates = grid(&["a", "{x}"], 12, "{*r}/end");
+        for depth in 0..12 {
+            templates.push(format!("{}/{{*r}}/b/end", "/a".repeat(depth)));
+            templates.push(format!("{}/{{*r}}/{{y}}/c/end", "/{x}".repeat(depth)));
+        }
+        let matcher = compile(&templates);
+        for end in ["end", "other", "c/other", "b/other"] {
+            let path = format!("{}/{end}", "/a".repeat(20));
+            let (found, steps) = search(&matcher, &path);
+            assert_eq!(found.is_some(), end == "end", "{path}");
+            assert!(steps <= 12 * 12, "{path}: {steps} nodes");
+        }
+        // Every way differs from every other: the trie is the bound.
+        let mut templates = grid(&["a", "{x}"], 8, "{*r}/q");
+        for (index, template) in templates.iter_mut().enumerate() {
+            template.push_str(&index.to_string());
+        }
+        let matcher = compile(&templates);
+        let (found, steps) = search(&matcher, &format!("{}/other", "/a".repeat(23)));
+        assert_eq!(found, None);
+        assert!(steps <= matcher.nodes.len(), "{steps} of {} nodes", matcher.nodes.len());
     }
 
     #[test]

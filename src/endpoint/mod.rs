@@ -281,6 +281,14 @@ impl Labels {
     }
 }
 
+/// The method and the label of a path that is written as a template is.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn label_of_template(written: &str) -> Result<(Option<String>, String), Vec<String>> {
+    Template::parse(written).map(|Template { method, path }| (method, path))
+}
+
 /// Reads templates; those with a mistake are absent from the result.
 fn parse(at: &str, written: &[String], mistakes: &mut Mistakes) -> Vec<Option<Template>> {
     let read = |(index, written): (usize, &String)| match Template::parse(written) {

@@ -207,6 +207,15 @@ impl<'a> CanonicalPath<'a> {
         self.raw.get(start.checked_sub(self.raw.as_ptr().addr())?..)
     }
 
+    /// The path from a segment to the end of another one, as the client spelt it. `None` where the
+    /// path has no such segments.
+    #[must_use]
+    pub fn raw_between(&self, first: usize, last: usize) -> Option<&'a [u8]> {
+        let end = self.segments().get(last)?;
+        let start = self.segments().get(first)?.as_ptr().addr();
+        self.raw_from(first)?.get(..(end.as_ptr().addr() + end.len()).checked_sub(start)?)
+    }
+
     /// Whether anything in the path may be percent-encoded.
     #[must_use]
     pub fn has_percent(&self) -> bool {

@@ -1,12 +1,14 @@
 //! Path templates: their syntax, what they match, and which of two is the more specific.
 //!
 //! A template is a path whose segments are text, `{name}`, text around parameters
-//! (`{base}...{head}`, `{id}.json`, `{name}:cancel`), or, at the end, `{*name}`. A method may stand
-//! before the path.
+//! (`{base}...{head}`, `{id}.json`, `{name}:cancel`), or, once, `{*name}`. A method may stand before
+//! the path.
 //! - `{name}` stands for at least one byte of one segment. Where several stand in one segment, each
 //!   takes as little as the text after it allows, the last one the rest.
-//! - `{*name}` stands for at least one further segment: `/static/{*path}` matches `/static/a/b`,
-//!   and neither `/static` nor `/static/`.
+//! - `{*name}` stands for at least one segment: `/static/{*path}` matches `/static/a/b`, and neither
+//!   `/static` nor `/static/`. What follows it is matched from the path's end, so
+//!   `/admin/{*object}/change` matches `/admin/a/b/change`. A template has one at most: of two,
+//!   nothing would say where the first ends.
 //! - Text is compared byte by byte, case included. A percent-encoded unreserved character equals the
 //!   character itself (RFC 3986, 6.2.2.2: `%75sers` is `users`), `%2f` equals `%2F`, and nothing
 //!   else is equal to its encoding.
@@ -47,10 +49,18 @@ impl Template {
                 "has {count} segments; at most {MAX_SEGMENTS} are looked at: end it with {{*rest}}"
             ));
         }
-        for (index, segment) in inner.split('/').take(count).enumerate() {
+        let mut several = None;
+        for segment in inner.split('/').take(count) {
             path.push('/');
-            if let Err(message) = read_segment(segment, index + 1 == count, &mut path) {
+            if let Err(message) = read_segment(segment, &mut path) {
                 mistakes.push(message);
+            } else if is_rest(segment)
+                && let Some(first) = several.replace(segment)
+            {
+                mistakes.push(format!(
+                    "has {first} and {segment}, and nothing says where the first one ends; only \
+                     one parameter of a template may stand for several segments"
+                ));
             }
         }
         if root {
@@ -66,7 +76,8 @@ impl Template {
 
     /// Orders by what is matched, the parameters' names aside, the more specific first: at the
     /// first segment that differs, text stands before text with parameters, that before a
-    /// parameter, and the rest of a path last. Equal means that both match the same paths.
+    /// parameter, and one for several segments last, the more of the template follows it the
+    /// earlier. Equal means that both match the same paths.
     pub fn compare_paths(&self, other: &Self) -> Ordering {
         self.segments().cmp(other.segments())
     }
@@ -134,7 +145,7 @@ fn split_method(written: &str) -> Result<(Option<String>, &str), String> {
 }
 
 /// Checks a segment and appends it in canonical form.
-fn read_segment(segment: &str, last: bool, path: &mut String) -> Result<(), String> {
+fn read_segment(segment: &str, path: &mut String) -> Result<(), String> {
     if segment.is_empty() {
         return Err("has an empty segment; write one slash between segments".to_owned());
     }
@@ -160,10 +171,10 @@ fn read_segment(segment: &str, last: bool, path: &mut String) -> Result<(), Stri
             ));
         }
         check_name(name, segment)?;
-        if name.starts_with('*') && !(last && name.len() + 2 == segment.len()) {
+        if name.starts_with('*') && !is_rest(segment) {
             return Err(format!(
-                "has {{{name}}} in {segment:?}; the rest of a path can only be the whole of the \
-                 last segment"
+                "has {{{name}}} in {segment:?}; what stands for several segments must have slashes, \
+                 or the path's end, on both sides"
             ));
         }
         path.extend(["{", name, "}"]);
@@ -174,7 +185,7 @@ fn read_segment(segment: &str, last: bool, path: &mut String) -> Result<(), Stri
             "has the segment {segment:?}, which no path has once it is resolved; leave it out"
         )),
         Some("*" | "**") => Err(format!(
-            "has the segment {segment:?}; write {{name}} for one segment, {{*name}} for the rest"
+            "has the segment {segment:?}; write {{name}} for one segment, {{*name}} for several"
         )),
         Some(text) if text.starts_with(':') => Err(format!(
             "has the segment {segment:?}; write {{{}}} for a parameter",
@@ -277,8 +288,8 @@ pub(super) enum Segment<'a> {
     Pattern(&'a str),
     /// A parameter.
     Param,
-    /// The rest of the path.
-    Rest,
+    /// A parameter for all segments but those before it and this number of those behind it.
+    Rest(usize),
 }
 
 impl Segment<'_> {
@@ -287,7 +298,7 @@ impl Segment<'_> {
             Self::Static(_) => 0,
             Self::Pattern(_) => 1,
             Self::Param => 2,
-            Self::Rest => 3,
+            Self::Rest(_) => 3,
         }
     }
 }
@@ -301,6 +312,7 @@ impl Ord for Segment<'_> {
                 let (one_shape, two_shape) = (Shape::of(one), Shape::of(two));
                 two_shape.cmp(&one_shape).then_with(|| texts(one).cmp(texts(two)))
             }
+            (Self::Rest(one), Self::Rest(two)) => two.cmp(one),
             _ => self.rank().cmp(&other.rank()),
         }
     }
@@ -346,15 +358,23 @@ impl Shape {
 
 /// The segments of a template's path.
 pub(super) fn segments(path: &str) -> impl Iterator<Item = Segment<'_>> {
-    written_segments(path).map(|segment| {
+    written_segments(path).enumerate().map(move |(index, segment)| {
         let inner = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         match inner {
-            Some(name) if name.starts_with('*') => Segment::Rest,
+            Some(name) if name.starts_with('*') => {
+                Segment::Rest(written_segments(path).count().saturating_sub(index + 1))
+            }
             Some(name) if !name.contains('{') => Segment::Param,
             _ if segment.contains('{') => Segment::Pattern(segment),
             _ => Segment::Static(segment),
         }
     })
+}
+
+/// Whether a written segment is `{*name}`.
+fn is_rest(segment: &str) -> bool {
+    let name = segment.strip_prefix("{*").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.contains('{'))
 }
 
 /// The segments of a template's path, as they were written.
@@ -407,12 +427,17 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// What the parameter `name` stands for in a path that the template `template` matches, as the
-/// client spelt it; for `{*name}` everything up to the path's end. `None` where the template has no
-/// such parameter, or the client percent-encoded text that stands beside it in the segment.
+/// client spelt it; for `{*name}` at the end everything up to the path's end. `None` where the
+/// template has no such parameter, or the client percent-encoded text that stands beside it in the
+/// segment.
 pub(super) fn param<'a>(template: &str, path: &CanonicalPath<'a>, name: &str) -> Option<&'a [u8]> {
-    for (index, (written, segment)) in
-        written_segments(template).zip(path.segments().iter().copied()).enumerate()
-    {
+    // What `{*name}` stands for beyond one segment shifts what follows.
+    let shift = path.segments().len().saturating_sub(written_segments(template).count());
+    let mut index = 0;
+    for written in written_segments(template) {
+        let first = index;
+        index += 1 + if is_rest(written) { shift } else { 0 };
+        let segment = *path.segments().get(first)?;
         let names = written.split('{').skip(1).filter_map(|piece| piece.split_once('}'));
         let Some(place) = names
             .map(|(found, _)| found)
@@ -420,8 +445,12 @@ pub(super) fn param<'a>(template: &str, path: &CanonicalPath<'a>, name: &str) ->
         else {
             continue;
         };
-        if written.starts_with("{*") {
-            return path.raw_from(index);
+        if is_rest(written) {
+            return if written_segments(template).last() == Some(written) {
+                path.raw_from(first)
+            } else {
+                path.raw_between(first, index - 1)
+            };
         }
         let mut value = None;
         let fits = fit(texts(written).map(str::as_bytes), segment, |index, found| {
@@ -450,6 +479,8 @@ mod tests {
             ("/v1/{name}:cancel", None, "/v1/{name}:cancel"),
             ("/files/{*path}", None, "/files/{*path}"),
             ("/{*}", None, "/{*}"),
+            ("/a/{*x}/b/", None, "/a/{*x}/b"),
+            ("/{*x}/{y}/z-{a}", None, "/{*x}/{y}/z-{a}"),
             ("/a/{base}...{head}", None, "/a/{base}...{head}"),
             ("/Users('{user-id}')/x.json", None, "/Users('{user-id}')/x.json"),
             ("/%75sers/a%2fb", None, "/users/a%2Fb"),
@@ -483,7 +514,10 @@ mod tests {
             ("//", "empty segment"),
             ("/a/{}", "parameter without a name"),
             ("/a/{*x}{y}", "{*x} in"),
-            ("/a/{*x}/b", "{*x} in"),
+            ("/a/{*x}/{*y}", "{*x} and {*y}, and nothing says"),
+            ("/{*x}/b/{*x}", "{*x} and {*x}"),
+            ("/a/{*x}-{y}", "{*x} in"),
+            ("/a/{*x}{*y}", "{*x} in"),
             ("/a/x{*y}", "{*y} in"),
             ("/a/{*x}:cancel", "{*x} in"),
             ("/a/{x", "unclosed brace"),
@@ -498,8 +532,8 @@ mod tests {
             ("/a/{x+}", "has '+' in the parameter"),
             ("/a/<int:id>", "write {name} for a parameter"),
             ("/a/:id", "write {id} for a parameter"),
-            ("/a/*", "{*name} for the rest"),
-            ("/a/**/b", "{*name} for the rest"),
+            ("/a/*", "{*name} for several"),
+            ("/a/**/b", "{*name} for several"),
             ("/a/./b", "once it is resolved"),
             ("/a/%2E%2e", "once it is resolved"),
             ("/a;v=1", "has ';'"),
@@ -527,9 +561,14 @@ mod tests {
             "/a/{x}.json",
             "/a/{x}-{y}",
             "/a/{x}",
+            "/a/{*x}/b/{y}",
+            "/a/{*x}/{y}/b",
+            "/a/{*x}/b",
+            "/a/{*x}/{y}",
             "/a/{*x}",
             "/{x}",
             "/{x}/b",
+            "/{*x}/a",
             "/{*x}",
         ]
         .map(|written| Template::parse(written).expect(written));

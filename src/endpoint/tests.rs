@@ -277,6 +277,44 @@ fn the_entry_that_decided_is_explained() {
 }
 
 #[test]
+fn a_parameter_for_several_segments_stands_anywhere() {
+    let endpoints = compile(
+        &["/static/{*path}/private"],
+        &[
+            "/admin/{*object}/change",
+            "/admin/{*object}/change/{field}",
+            "/admin/{id}/change",
+            "/admin/users/new",
+            "/admin/{*rest}",
+            "PUT /{*name}/content",
+        ],
+        &[],
+    )
+    .expect("valid");
+    let deep = format!("/admin{}/change", "/a".repeat(22));
+    let too_deep = format!("/admin{}/change", "/a".repeat(23));
+    for (request, expected) in [
+        ("GET /admin/a/b/change", "/admin/{*object}/change"),
+        ("GET /admin/a/change/change", "/admin/{*object}/change/{field}"),
+        ("GET /admin/a/b/change/", "/admin/{*object}/change"),
+        ("GET /admin/change", "/admin/{*rest}"),
+        ("GET /admin/7/change", "/admin/{id}/change"),
+        ("GET /admin/users/new/change", "/admin/{*object}/change"),
+        ("GET /admin/a%2Fb/c/chang%65", "/admin/{*object}/change"),
+        ("GET /admin/a/b/delete", "/admin/{*rest}"),
+        ("GET /static/a/b/private", "-"),
+        ("GET /static/private", "?"),
+        ("PUT /a/b/content", "/{*name}/content"),
+        ("GET /a/b/content", "?"),
+        (&format!("GET {deep}"), "/admin/{*object}/change"),
+        // What is beyond the 24th segment is not known.
+        (&format!("GET {too_deep}"), "/admin/{*rest}"),
+    ] {
+        assert_eq!(label(&endpoints, request.as_bytes()), expected, "{request}");
+    }
+}
+
+#[test]
 fn parameters_are_found_by_name() {
     let endpoints = compile(
         &["/x/{id}"],
@@ -286,6 +324,8 @@ fn parameters_are_found_by_name() {
             "/files/{*path}",
             "/same/{id}/{id}",
             "/v1/{name}:cancel",
+            "/admin/{*object}/change",
+            "/admin/{*object}/log/{entry}.{form}",
         ],
         &[("^/r", "/r/{id}")],
     )
@@ -299,6 +339,12 @@ fn parameters_are_found_by_name() {
         ("/compare/a...b", "head", Some("b")),
         ("/files/a/b//c?x", "path", Some("a/b//c")),
         ("/same/1/2", "id", Some("1")),
+        ("/admin/a/change/", "object", Some("a")),
+        ("/admin/a/%2Fb//c;x/change", "object", Some("a/%2Fb//c")),
+        ("/admin/a/b/c/log/7.json", "object", Some("a/b/c")),
+        ("/admin/a/b/c/log/7.json", "entry", Some("7")),
+        ("/admin/a/b/c/log/7.json", "form", Some("json")),
+        ("/admin/a/b/c/log/7.json", "other", None),
         ("/v1/a:b:cancel", "name", Some("a:b")),
         ("/v1/a:%63ancel", "name", None),
         ("/x/1", "id", None),
@@ -394,7 +440,16 @@ fn template() -> impl Strategy<Value = String> {
         "a{x}-{y}b",
         "{x}:a",
     ]);
-    let rest = prop::sample::select(vec!["", "", "", "/{*r}"]);
+    let rest = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        "/{*r}",
+        "/{*r}/a",
+        "/{*r}/{x}",
+        "/{*r}/b/{x}",
+        "/{*r}/{x}/a{y}",
+    ]);
     let method = prop::sample::select(vec!["", "", "GET ", "POST "]);
     (method, prop::collection::vec(segment, 0..5), rest).prop_map(|(method, segments, rest)| {
         let path: String = segments.iter().flat_map(|segment| ["/", segment]).collect();
@@ -448,7 +503,8 @@ fn specificity(template: &str, request: &str) -> Option<Vec<Rank>> {
     }
     let mut regex = String::from("^");
     let mut key = Vec::new();
-    for segment in pattern.split('/').skip(1).filter(|segment| !segment.is_empty()) {
+    let segments: Vec<_> = pattern.split('/').skip(1).filter(|s| !s.is_empty()).collect();
+    for (index, segment) in segments.iter().enumerate() {
         let texts: Vec<&str> =
             segment.split('{').map(|piece| piece.rsplit('}').next().unwrap_or_default()).collect();
         let text = |index: usize| texts[index].len() as i64;
@@ -456,7 +512,8 @@ fn specificity(template: &str, request: &str) -> Option<Vec<Rank>> {
         regex.push('/');
         if segment.starts_with("{*") {
             regex.push_str(".+");
-            key.push((3, 0, 0, 0, String::new()));
+            // The more of the template follows, the more specific it is.
+            key.push((3, index as i64 - segments.len() as i64, 0, 0, String::new()));
         } else {
             regex.push_str(&texts.join("[^/]+"));
             key.push(match (texts.len(), total) {

@@ -6,7 +6,7 @@ use siphasher::sip::SipHasher24;
 
 use super::Filter;
 use crate::host::{CREATE_ONLY, Host};
-use crate::series::{Append, Secret, keys};
+use crate::series::{APPEND_TRIES, Append, Secret, keys};
 
 /// The environment variable with the secret from which the key of hashed values is made.
 pub const HASH_KEY: &str = "METRICS_HASH_KEY";
@@ -48,17 +48,20 @@ impl<H: Host> Filter<H> {
     /// Tells the other workers what this one has learned and what waits for a place, and takes in
     /// what they have.
     pub(super) fn exchange(&mut self) {
-        let Self { host, learners, learned, registry, .. } = self;
+        let Self { host, learners, learned, unsent, registry, .. } = self;
         registry.exchange(host);
         let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
         let merge = |entry: &[u8]| {
             adaptive.borrow_mut().merge(entry);
         };
         learned.sync(host, merge);
-        loop {
-            let news = adaptive.borrow_mut().take_news();
-            let Some(news) = news else { return };
-            while learned.append(host, &news, merge) == Append::Moved {}
+        while let Some(news) = unsent.take().or_else(|| adaptive.borrow_mut().take_news()) {
+            let moved = || learned.append(host, &news, merge) == Append::Moved;
+            if std::iter::repeat_with(moved).take(APPEND_TRIES).all(|moved| moved) {
+                // So many others write just now that this one waits for the next time.
+                *unsent = Some(news);
+                return;
+            }
             learned.sync(host, merge);
         }
     }

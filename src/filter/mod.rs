@@ -35,7 +35,8 @@ pub use exchange::HASH_KEY;
 /// A flush is not worth its while sooner after the last one, in nanoseconds.
 const FLUSH_NS: u64 = 900_000_000;
 /// A configuration that was not told to flush for so many flushes of others is gone: the host
-/// tells live ones once a second. The time is there for streams that outlive their configuration.
+/// tells live ones once a second. It is what becomes of those that had open streams when the host
+/// forgot them.
 const GONE_FLUSHES: u64 = 120;
 
 /// One VM's filter.
@@ -46,6 +47,8 @@ pub struct Filter<H> {
     random: Random,
     learners: Learners,
     learned: SharedList,
+    /// What was learned and could not be told to the other workers yet.
+    unsent: Option<Vec<u8>>,
     roots: HashMap<u32, Root>,
     streams: HashMap<u32, Stream>,
     pool: Pool,
@@ -113,6 +116,7 @@ impl<H: Host> Filter<H> {
             random: Random::new(seed),
             learners: Learners::default(),
             learned: SharedList::new(keys::LEARNED.to_owned()),
+            unsent: None,
             roots: HashMap::new(),
             streams: HashMap::new(),
             pool: Pool::default(),
@@ -130,6 +134,11 @@ impl<H: Host> Filter<H> {
     /// The host.
     pub fn host(&self) -> &H {
         &self.host
+    }
+
+    /// How many configurations there are, with those that are about to be forgotten.
+    pub fn configurations(&self) -> usize {
+        self.roots.len()
     }
 
     /// How many streams are open, by what this VM was told.
@@ -252,7 +261,8 @@ impl<H: Host> Filter<H> {
     }
 
     /// The host forgets a stream, which ends now if it has not ended before. Or it forgets a root
-    /// context: what waits for the next flush may have to go without one.
+    /// context: what waits for the next flush may have to go without one, and the configuration
+    /// goes, unless a stream of it is still open.
     pub fn forget(&mut self, context: u32) {
         // Nearly always it has, just before.
         if context == self.ended {
@@ -262,6 +272,9 @@ impl<H: Host> Filter<H> {
             self.active.tell(&self.host);
             self.decisions.flush(&self.host);
             self.registry.release(&self.host, context);
+            if !self.streams.values().any(|stream| stream.root == context) {
+                self.roots.remove(&context);
+            }
         } else {
             self.end(context);
         }

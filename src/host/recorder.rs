@@ -3,6 +3,10 @@
 //! The tests of the core run on it, and the preview keeps its shared data in it. Several recorders
 //! can share their data, like the workers of one Envoy ([`Recorder::worker`]); then they share
 //! their metrics, too, as Envoy's stats are those of the whole process.
+//!
+//! It is as strict as Envoy, or stricter: what Envoy would answer with an error that the core could
+//! only ignore, and what Envoy would never show, is a fault of the core or of a test, and fails an
+//! assertion.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +37,8 @@ pub struct Recorder {
     process: Rc<RefCell<Process>>,
     ids: RefCell<Vec<(String, u32)>>,
     now_ns: Cell<u64>,
-    headers: RefCell<HashMap<(u32, String), Vec<u8>>>,
+    /// Map, name and value of each line, in their order.
+    headers: RefCell<Vec<(u32, String, Vec<u8>)>>,
     properties: RefCell<HashMap<Property, Vec<u8>>>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     body: RefCell<Vec<u8>>,
@@ -41,6 +46,25 @@ pub struct Recorder {
     continued: RefCell<Vec<u32>>,
     log: RefCell<Vec<(LogLevel, String)>>,
     reads: Cell<u64>,
+    contended: Cell<u32>,
+}
+
+/// Whether Envoy shows a header of this name to filters: names are lower case, `host` is
+/// `:authority`, and headers of one connection are gone
+/// (`source/common/http/conn_manager_utility.cc`).
+fn is_shown(map: HeaderMap, name: &str) -> bool {
+    let of_connection =
+        ["connection", "keep-alive", "proxy-connection", "transfer-encoding"].contains(&name);
+    let pseudo = match map {
+        HeaderMap::Request => [":authority", ":method", ":path", ":scheme"].contains(&name),
+        HeaderMap::Response => name == ":status",
+        HeaderMap::ResponseTrailers => false,
+    };
+    let token = |b: u8| {
+        b.is_ascii_graphic() && !b.is_ascii_uppercase() && !b"\"(),/:;<=>?@[\\]{}".contains(&b)
+    };
+    let host = map == HeaderMap::Request && name == "host";
+    pseudo || (!name.is_empty() && name.bytes().all(token) && !of_connection && !host)
 }
 
 /// An answer that the filter gave itself.
@@ -92,12 +116,48 @@ impl Recorder {
 
     /// Whether a header is there.
     pub fn has_header(&self, map: HeaderMap, name: &str) -> bool {
-        self.headers.borrow().contains_key(&(map as u32, name.to_owned()))
+        self.first_line(map, name, &mut Vec::new())
     }
 
-    /// Shows a header.
+    /// Shows a header, in place of all lines of it.
+    ///
+    /// # Panics
+    /// Where Envoy shows filters no header of this name.
     pub fn set_header(&self, map: HeaderMap, name: &str, value: &[u8]) {
-        self.headers.borrow_mut().insert((map as u32, name.to_owned()), value.to_vec());
+        self.headers
+            .borrow_mut()
+            .retain(|(of, known, _)| (*of, known.as_str()) != (map as u32, name));
+        self.add_header(map, name, value);
+    }
+
+    /// Shows a further line of a header.
+    ///
+    /// # Panics
+    /// Where Envoy shows filters no header of this name, or only one of it.
+    pub fn add_header(&self, map: HeaderMap, name: &str, value: &[u8]) {
+        assert!(is_shown(map, name), "Envoy shows no header {name:?} in {map:?} to filters");
+        assert!(!name.starts_with(':') || !self.has_header(map, name), "{name} is there twice");
+        self.headers.borrow_mut().push((map as u32, name.to_owned(), value.to_vec()));
+    }
+
+    /// Appends the value of the first line of a header; false where there is none.
+    fn first_line(&self, map: HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
+        let headers = self.headers.borrow();
+        let mut lines = headers.iter();
+        let line = lines.find(|(of, known, _)| (*of, known.as_str()) == (map as u32, name));
+        out.extend(line.iter().flat_map(|(_, _, value)| value));
+        line.is_some()
+    }
+
+    /// Bytes of all values in shared data.
+    pub fn shared_bytes(&self) -> usize {
+        self.process.borrow().data.values().map(|(value, _)| value.len()).sum()
+    }
+
+    /// The next so many writes to shared data that depend on its state find that another worker was
+    /// faster.
+    pub fn contend(&self, writes: u32) {
+        self.contended.set(writes);
     }
 
     /// Shows a property that is text.
@@ -140,9 +200,13 @@ impl Recorder {
         self.reads.get()
     }
 
-    fn change(&self, id: u32, change: impl FnOnce(&mut Recorded)) {
+    /// Changes a metric that must be of one of these kinds.
+    fn change(&self, id: u32, kinds: [MetricKind; 2], change: impl FnOnce(&mut Recorded)) {
         let ids = self.ids.borrow();
-        let Some(key) = ids.get(id as usize) else { return };
+        let key = ids.get(id as usize);
+        assert!(key.is_some(), "no metric has the id {id}");
+        let Some(key) = key else { return };
+        assert!(kinds.iter().any(|kind| *kind as u32 == key.1), "{} is none of {kinds:?}", key.0);
         if let Some(recorded) = self.process.borrow_mut().stats.get_mut(key) {
             change(recorded);
         }
@@ -163,7 +227,10 @@ impl Host for Recorder {
     }
 
     fn increment_metric(&self, id: u32, by: i64) {
-        self.change(id, |recorded| {
+        let counter = |key: &(String, u32)| key.1 == MetricKind::Counter as u32;
+        let counter = self.ids.borrow().get(id as usize).is_some_and(counter);
+        assert!(by > 0 || !counter, "a counter was incremented by {by}");
+        self.change(id, [MetricKind::Counter, MetricKind::Gauge], |recorded| {
             recorded.value = recorded.value.wrapping_add_signed(by);
             recorded.count += 1;
         });
@@ -172,7 +239,8 @@ impl Host for Recorder {
     fn record_metric(&self, id: u32, value: u64) {
         let histogram = |key: &(String, u32)| key.1 == MetricKind::Histogram as u32;
         let histogram = self.ids.borrow().get(id as usize).is_some_and(histogram);
-        self.change(id, |recorded| {
+        assert!(!histogram || i64::try_from(value).is_ok(), "Envoy takes {value} for negative");
+        self.change(id, [MetricKind::Gauge, MetricKind::Histogram], |recorded| {
             recorded.value = if histogram { recorded.value.wrapping_add(value) } else { value };
             recorded.count += 1;
         });
@@ -186,6 +254,10 @@ impl Host for Recorder {
     }
 
     fn shared_set(&self, key: &str, value: &[u8], cas: u32) -> SharedWrite {
+        if cas != 0 && self.contended.get() > 0 {
+            self.contended.set(self.contended.get() - 1);
+            return SharedWrite::Mismatch;
+        }
         let mut process = self.process.borrow_mut();
         process.cas += 1;
         let next = process.cas;
@@ -203,21 +275,30 @@ impl Host for Recorder {
         }
     }
 
+    /// As Envoy, which gives the first line of a header.
     fn header(&self, map: HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
         self.reads.set(self.reads.get() + 1);
-        let headers = self.headers.borrow();
-        let Some(value) = headers.get(&(map as u32, name.to_owned())) else { return false };
-        out.extend_from_slice(value);
-        true
+        self.first_line(map, name, out)
     }
 
     fn headers(&self, map: HeaderMap, mut each: impl FnMut(&[u8], &[u8])) {
         self.reads.set(self.reads.get() + 1);
-        for ((of, name), value) in self.headers.borrow().iter() {
-            if *of == map as u32 {
-                each(name.as_bytes(), value);
-            }
+        let headers = self.headers.borrow();
+        for (_, name, value) in headers.iter().filter(|(of, _, _)| *of == map as u32) {
+            each(name.as_bytes(), value);
         }
+    }
+
+    fn response_header_lines(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        self.reads.set(self.reads.get() + 1);
+        let headers = self.headers.borrow();
+        let is = |(of, known, _): &&(u32, String, Vec<u8>)| {
+            (*of, known.as_str()) == (HeaderMap::Response as u32, name)
+        };
+        let lines: Vec<&[u8]> =
+            headers.iter().filter(is).map(|(_, _, line)| line.as_slice()).collect();
+        out.extend_from_slice(&lines.join(&b','));
+        !lines.is_empty()
     }
 
     fn property(&self, property: Property, out: &mut Vec<u8>) -> bool {
@@ -233,7 +314,10 @@ impl Host for Recorder {
     }
 
     fn remove_response_header(&self, name: &str) {
-        self.headers.borrow_mut().remove(&(HeaderMap::Response as u32, name.to_owned()));
+        let response = HeaderMap::Response as u32;
+        self.headers
+            .borrow_mut()
+            .retain(|(of, known, _)| (*of, known.as_str()) != (response, name));
     }
 
     fn request_body(&self, max: usize, out: &mut Vec<u8>) -> bool {
@@ -256,5 +340,68 @@ impl Host for Recorder {
 
     fn log(&self, level: LogLevel, message: &str) {
         self.log.borrow_mut().push((level, message.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn lines_of_a_header_are_shown_as_envoy_shows_them() {
+        let host = Recorder::default();
+        host.add_header(HeaderMap::Response, "x-a", b"1");
+        host.add_header(HeaderMap::Response, "x-b", b"2");
+        host.add_header(HeaderMap::Response, "x-a", b"3");
+        let mut out = Vec::new();
+        assert!(host.header(HeaderMap::Response, "x-a", &mut out) && out == b"1");
+        out.clear();
+        assert!(host.response_header_lines("x-a", &mut out) && out == b"1,3");
+        let mut all = Vec::new();
+        host.headers(HeaderMap::Response, |name, value| {
+            all.extend([name, b"=", value, b" "].concat())
+        });
+        assert_eq!(all, b"x-a=1 x-b=2 x-a=3 ");
+        host.remove_response_header("x-a");
+        assert!(!host.has_header(HeaderMap::Response, "x-a"));
+        assert!(!host.has_header(HeaderMap::Request, "x-b"));
+    }
+
+    // What panics cannot be caught as Wasm.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn what_envoy_would_not_do_fails() {
+        let refused = |what: &dyn Fn(&Recorder)| {
+            let work = || what(&Recorder::default());
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err()
+        };
+        let header = |map, name: &'static str| {
+            refused(&move |host: &Recorder| host.set_header(map, name, b"1"))
+        };
+        for name in
+            ["host", "X-Plan", "connection", "transfer-encoding", ":status", ":x", "", "a b"]
+        {
+            assert!(header(HeaderMap::Request, name), "{name:?}");
+        }
+        for name in [":path", "Age", "keep-alive"] {
+            assert!(header(HeaderMap::Response, name), "{name:?}");
+        }
+        assert!(!header(HeaderMap::Request, ":authority") && !header(HeaderMap::Response, "host"));
+        assert!(refused(&|host| {
+            host.set_header(HeaderMap::Request, ":path", b"/");
+            host.add_header(HeaderMap::Request, ":path", b"/");
+        }));
+        let metric = |kind, change: fn(&Recorder, u32)| {
+            refused(&move |host: &Recorder| change(host, host.define_metric(kind, "m").unwrap()))
+        };
+        use MetricKind::{Counter, Gauge, Histogram};
+        assert!(metric(Counter, |host, id| host.increment_metric(id, 0)));
+        assert!(metric(Counter, |host, id| host.record_metric(id, 1)));
+        assert!(metric(Histogram, |host, id| host.increment_metric(id, 1)));
+        assert!(metric(Histogram, |host, id| host.record_metric(id, 1 << 63)));
+        assert!(metric(Gauge, |host, id| host.record_metric(id + 1, 1)));
+        assert!(!metric(Gauge, |host, id| host.increment_metric(id, -1)));
+        assert!(!metric(Counter, |host, id| host.increment_metric(id, 1)));
     }
 }

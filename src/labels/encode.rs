@@ -24,12 +24,25 @@ const BEFORE: [&[u8]; 2] = [b"istio_dry_run_", b"shadow_"];
 
 /// Appends a value that came from outside to `out`, as [`encode`] does, and so that it cannot pass
 /// for one of the filter's own words.
+///
+/// What is looked at is the result: a longer value may become such a word where it is cut.
 pub fn encode_foreign(value: &[u8], max: usize, out: &mut String) {
-    if RESERVED.iter().any(|word| word.as_bytes() == value) {
+    let start = out.len();
+    encode(value, max, out);
+    let written = out.get(start..).unwrap_or_default();
+    if RESERVED.contains(&written) {
+        out.truncate(start);
+        // The words are longer than this, so there is room for it.
         out.push_str("%5F");
         encode(value.get(1..).unwrap_or_default(), max.saturating_sub(3), out);
-    } else {
-        encode(value, max, out);
+    }
+}
+
+/// Writes the first character of a text from outside percent-encoded where the text is one of the
+/// filter's own words.
+pub fn escape_own_word(text: &mut Vec<u8>) {
+    if RESERVED.iter().any(|word| word.as_bytes() == text) {
+        text.splice(..1, *b"%5F");
     }
 }
 
@@ -172,14 +185,26 @@ mod tests {
         }
     }
 
+    fn foreign(value: &[u8], max: usize) -> String {
+        let mut out = String::new();
+        encode_foreign(value, max, &mut out);
+        out
+    }
+
     #[test]
     fn foreign_values_do_not_pass_for_own_words() {
-        for (value, expected) in
-            [(&b"_OTHER"[..], "%5FOTHER"), (b"_UNMATCHED", "%5FUNMATCHED"), (b"_OTHERS", "_OTHERS")]
-        {
-            let mut out = String::new();
-            encode_foreign(value, 120, &mut out);
-            assert_eq!(out, expected);
+        for (value, max, expected) in [
+            ("_OTHER", 120, "%5FOTHER"),
+            ("_UNMATCHED", 120, "%5FUNMATCHED"),
+            ("_OTHERS", 120, "_OTHERS"),
+            // The dots at the end of what was cut go, too.
+            (&format!("_OTHER{}", ".".repeat(114)), 120, "%5FOTHER"),
+            (&format!("_OTHER{}", ".".repeat(115)), 120, "%5FOTHER"),
+            (&format!("_UNMATCHED{}x", ".".repeat(200)), 120, "%5FUNMATCHED"),
+            ("_OTHERWISE", 6, "%5FOTH"),
+            ("_OTHER\u{e9}", 8, "%5FOTHER"),
+        ] {
+            assert_eq!(foreign(value.as_bytes(), max), expected, "{value} in {max}");
         }
     }
 
@@ -214,7 +239,44 @@ mod tests {
             .collect()
     }
 
+    /// Values near those that could go wrong: own words, dots, separators, any bytes.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            "_OTHER|_UNMATCHED|none|%5F|_|%5FOTHER",
+            "\\.{1,130}",
+            "[=;.%{}/ a-zA-Z_]{0,12}",
+            "(cache|tag|component|wasm_filter|rbac|shadow_|istio_dry_run_)",
+        ]
+        .prop_map(String::into_bytes);
+        let bytes = proptest::collection::vec(any::<u8>(), 0..8);
+        proptest::collection::vec(prop_oneof![4 => part, 1 => bytes], 0..5)
+            .prop_map(|parts| parts.concat())
+    }
+
     proptest! {
+        #[test]
+        fn no_foreign_value_becomes_an_own_word_however_it_is_cut(value in hostile(), max in 0usize..200) {
+            let out = foreign(&value, max);
+            prop_assert!(out.len() <= max && !RESERVED.contains(&out.as_str()), "{}", out);
+            prop_assert!(out.bytes().all(|b| (b' '..=b'~').contains(&b)));
+            prop_assert_eq!(foreign(out.as_bytes(), max), out.as_str());
+            // What may come after it in the buffer or before it makes no difference.
+            let mut behind = String::from("_OTHER");
+            encode_foreign(&value, max, &mut behind);
+            prop_assert_eq!(behind, format!("_OTHER{out}"));
+        }
+
+        #[test]
+        fn a_foreign_value_comes_back_whatever_stands_beside_it(
+            a in hostile(), b in hostile(), max in 16usize..200,
+        ) {
+            let labels = ["endpoint", "tenant"];
+            let values = [foreign(&a, max), foreign(&b, max)];
+            let mut stat = String::new();
+            stat_name("m", labels.into_iter().zip(values.iter().map(String::as_str)), &mut stat);
+            prop_assert_eq!(read_back(&stat, &labels), values.map(Some).to_vec());
+        }
+
         #[test]
         fn any_values_come_back_through_the_tag_expressions(
             a in proptest::collection::vec(any::<u8>(), 0..60),

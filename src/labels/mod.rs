@@ -6,5 +6,6 @@ pub mod source;
 pub mod value;
 
 pub use encode::{
-    NONE, OTHER, UNMATCHED, encode, encode_foreign, is_name, name_trouble, stat_name, tag_regex,
+    NONE, OTHER, UNMATCHED, encode, encode_foreign, escape_own_word, is_name, name_trouble,
+    stat_name, tag_regex,
 };

@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher24;
 use crate::endpoint::CanonicalPath;
 use crate::host::{Host, Property};
 use crate::labels::source::{Choice, LabelPlan, SourcePlan};
-use crate::labels::{self, OTHER};
+use crate::labels::{self, OTHER, UNMATCHED};
 use crate::plan::Plan;
 use crate::request::{Kept, Outcome};
 use crate::request::{grpc, method, response_flags as flags};
@@ -161,6 +161,7 @@ impl Facts<'_> {
         let Buffers { raw, text } = buffers;
         raw.clear();
         let own = Found::Raw { foreign: false };
+        let foreign = Found::Raw { foreign: true };
         let read = |present: bool, found: Found| if present { found } else { Found::Absent };
         let copy = |bytes: Option<&[u8]>, raw: &mut Vec<u8>| {
             if let Some(bytes) = bytes {
@@ -172,7 +173,8 @@ impl Facts<'_> {
             SourcePlan::Method => Found::Word(method::label(self.kept.method())),
             SourcePlan::Endpoint => {
                 raw.extend_from_slice(self.endpoint);
-                own
+                // A route may have any name.
+                Found::Raw { foreign: self.endpoint != UNMATCHED.as_bytes() }
             }
             SourcePlan::Status => {
                 let code = self.outcome.code(host);
@@ -190,9 +192,9 @@ impl Facts<'_> {
                 _ => OTHER,
             }),
             SourcePlan::ExceptionType => self.exception(host, raw),
-            SourcePlan::RouteName => read(host.property(Property::RouteName, raw), own),
-            SourcePlan::ClusterName => read(host.property(Property::ClusterName, raw), own),
-            SourcePlan::VirtualHost => read(host.property(Property::VirtualHost, raw), own),
+            SourcePlan::RouteName => read(host.property(Property::RouteName, raw), foreign),
+            SourcePlan::ClusterName => read(host.property(Property::ClusterName, raw), foreign),
+            SourcePlan::VirtualHost => read(host.property(Property::VirtualHost, raw), foreign),
             SourcePlan::Protocol => read(host.property(Property::RequestProtocol, raw), own),
             SourcePlan::GrpcService | SourcePlan::GrpcMethod => {
                 let names = self.kept.is_grpc().then(|| grpc::service_and_method(self.kept.path()));

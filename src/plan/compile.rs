@@ -86,17 +86,21 @@ impl Compiler<'_> {
         let endpoints = Endpoints::compile(&config.endpoint, &mut self.mistakes);
         self.endpoint_capacity(&endpoints);
         let ignore_statuses = self.ignore_statuses();
-        let sampling = self.sampling();
+        let sampling = self.sampling(&endpoints);
         self.label_names();
         self.request_metrics();
+        self.buckets();
         self.detailed();
         self.label_definitions();
         let (rules, events) = self.custom(&endpoints);
-        self.suffixes();
+        self.collisions();
         self.warn();
         let exceptions = &config.metrics.exceptions_total;
-        let exception_header = self
-            .header("metrics.exceptions_total.header", &exceptions.header)
+        // That of events is refused where it stands.
+        let carrier = &config.events.response_header;
+        let exception_header = Some(&exceptions.header)
+            .filter(|header| !header.eq_ignore_ascii_case(carrier))
+            .and_then(|header| self.answered_header("metrics.exceptions_total.header", header))
             .filter(|_| exceptions.enabled)
             .map(|header| self.response_header(header));
         Plan {

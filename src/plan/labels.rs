@@ -1,10 +1,8 @@
 //! Labels: from their definitions to where values come from and what becomes of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::OWN_LABELS;
-use super::compile::{Capacity, Compiler};
-use crate::config::{Label, Mistakes, Source, join};
+use super::choice::Lists;
+use super::compile::Compiler;
+use crate::config::{Label, Source, join};
 use crate::labels::source::{Choice, LabelPlan, SourcePlan};
 use crate::labels::{self, NONE, OTHER};
 use crate::series::MAX_LABELS;
@@ -56,14 +54,13 @@ impl Compiler<'_> {
     ) -> Option<LabelPlan> {
         let source = if let Some(label) = self.config.labels.get(name) {
             // Its own mistakes are reported where it is defined.
-            let mut silent = Mistakes::default();
-            std::mem::swap(&mut silent, &mut self.mistakes);
+            let (mistakes, warnings) = (self.mistakes.clone(), self.warnings.clone());
             let plan = self.label(path, name, label);
-            self.mistakes = silent;
+            (self.mistakes, self.warnings) = (mistakes, warnings);
             return plan;
         } else if exceptions && name == "type" {
             SourcePlan::ExceptionType
-        } else if let Some(source) = BUILT_IN.into_iter().find(|&from| from.word() == name) {
+        } else if let Some(source) = built_in(name) {
             self.source(path, source, None, None)?
         } else {
             let mut known: Vec<&str> = BUILT_IN.into_iter().map(Source::word).collect();
@@ -85,7 +82,10 @@ impl Compiler<'_> {
         Some(LabelPlan {
             name: name.to_owned(),
             values: self.full_name(name),
-            max_values: self.max_values(&source),
+            max_values: match source {
+                SourcePlan::Endpoint => self.config.limits.endpoints() as usize,
+                _ => self.config.limits.values() as usize,
+            },
             source,
             choice: Choice { listed: None, absent: NONE.to_owned(), unlisted: OTHER.to_owned() },
             hash: false,
@@ -102,82 +102,37 @@ impl Compiler<'_> {
 
     /// A label as it was defined, checked; `None` where its source is not usable.
     pub(super) fn label(&mut self, path: &str, name: &str, label: &Label) -> Option<LabelPlan> {
+        let limits = &self.config.limits;
+        let limit = match label.from {
+            Source::Endpoint => (limits.endpoints() as usize, limits.endpoints_key()),
+            _ => (limits.values() as usize, "limits.max_values_per_label"),
+        };
+        self.limited_label(path, name, label, limit)
+    }
+
+    /// The same with another limit on its values, and the key that says so.
+    pub(super) fn limited_label(
+        &mut self,
+        path: &str,
+        name: &str,
+        label: &Label,
+        (max_values, limit): (usize, &str),
+    ) -> Option<LabelPlan> {
         let Label { from, name: key, value, map, allow, default, hash } = label;
         let source = self.source(path, *from, key.as_deref(), value.as_deref());
-        let choice = self.choice(path, map.as_ref(), allow.as_deref(), default.as_deref());
+        let (map, allow, default) = (map.as_ref(), allow.as_deref(), default.as_deref());
+        let lists = Lists { map, allow, default, max_values, limit };
+        let choice = self.choice(path, lists);
+        self.keys_that_never_come(path, *from, value.as_deref(), lists);
         self.hash_goes(path, *hash, &choice, matches!(source, Some(SourcePlan::Constant(_))));
-        let source = source?;
         Some(LabelPlan {
             name: name.to_owned(),
             values: self.full_name(name),
-            max_values: self.max_values(&source),
-            source,
+            source: source?,
             choice,
             hash: *hash,
+            max_values,
         })
-    }
-
-    /// How many values a label of this source may have.
-    fn max_values(&self, source: &SourcePlan) -> usize {
-        let limits = &self.config.limits;
-        match source {
-            SourcePlan::Endpoint => limits.endpoints() as usize,
-            _ => limits.values() as usize,
-        }
-    }
-
-    pub(super) fn hash_goes(&mut self, path: &str, hash: bool, choice: &Choice, constant: bool) {
-        if hash && (choice.listed.is_some() || constant) {
-            self.mistakes.add(
-                format!("{path}.hash"),
-                "hashes what was found, so it does not go with `map`, `allow` or a constant; drop one",
-            );
-        }
-    }
-
-    pub(super) fn choice(
-        &mut self,
-        path: &str,
-        map: Option<&BTreeMap<String, String>>,
-        allow: Option<&[String]>,
-        default: Option<&str>,
-    ) -> Choice {
-        let mut listed = None;
-        if map.is_some() || allow.is_some() {
-            let mut all: BTreeMap<String, String> = map.cloned().unwrap_or_default();
-            for value in allow.unwrap_or_default() {
-                all.entry(value.clone()).or_insert_with(|| value.clone());
-            }
-            for (from, to) in &all {
-                if to.is_empty() {
-                    let path = join(&format!("{path}.map"), from);
-                    self.mistakes.add(path, "is empty; Prometheus takes an empty label for none");
-                }
-            }
-            let max = self.config.limits.values() as usize;
-            // Collecting would sort first, by another instance of the sort.
-            let mut values = BTreeSet::new();
-            for value in all.values() {
-                values.insert(value);
-            }
-            let distinct = values.len() + 2;
-            if distinct > max && self.capacity == Capacity::Checked {
-                self.mistakes.add(
-                    path,
-                    format!("its `map` and `allow` need {distinct} places with {OTHER} and the default, but `limits.max_values_per_label` is {max}; raise it or list fewer"),
-                );
-            }
-            listed = Some(all);
-        }
-        if default == Some("") {
-            let path = format!("{path}.default");
-            self.mistakes.add(path, "is empty; Prometheus takes an empty label for none");
-        }
-        Choice {
-            listed,
-            absent: default.unwrap_or(NONE).to_owned(),
-            unlisted: default.unwrap_or(OTHER).to_owned(),
-        }
     }
 
     pub(super) fn source(
@@ -234,11 +189,11 @@ impl Compiler<'_> {
             Source::GrpcStatus => SourcePlan::GrpcStatus,
             Source::ResponseFlags => SourcePlan::ResponseFlags,
             Source::RequestHeader => {
-                let header = self.header(&format!("{path}.name"), key)?;
+                let header = self.sent_header(&format!("{path}.name"), key)?;
                 SourcePlan::RequestHeader(self.request_header(&header))
             }
             Source::ResponseHeader => {
-                let header = self.header(&format!("{path}.name"), key)?;
+                let header = self.answered_header(&format!("{path}.name"), key)?;
                 SourcePlan::ResponseHeader(self.response_header(header))
             }
             Source::QueryParam => SourcePlan::QueryParam(key.to_owned()),
@@ -253,39 +208,18 @@ impl Compiler<'_> {
                 }
                 SourcePlan::PathParam(key.to_owned())
             }
-            Source::Constant => SourcePlan::Constant(value.unwrap_or_default().to_owned()),
+            Source::Constant => {
+                let value = value.unwrap_or_default();
+                self.fixed_value(&format!("{path}.value"), value);
+                SourcePlan::Constant(value.to_owned())
+            }
         })
     }
+}
 
-    /// A label that is the end of another one would be found inside it by its tag expression.
-    pub(super) fn suffixes(&mut self) {
-        // Each name, with the place where the configuration gives it.
-        let mut names: BTreeMap<&str, Option<String>> = BTreeMap::new();
-        names.extend(OWN_LABELS.map(|name| (name, None)));
-        names.extend(self.labels.iter().map(|label| (label.name.as_str(), None)));
-        for (index, metric) in self.config.custom_metrics.iter().enumerate() {
-            let path = format!("custom_metrics[{index}].labels");
-            let labels = metric.labels.iter().flatten();
-            names.extend(labels.map(|(name, _)| (name.as_str(), Some(join(&path, name)))));
-        }
-        let labels = self.config.labels.keys();
-        names.extend(labels.map(|name| (name.as_str(), Some(join("labels", name)))));
-        let mut found = Vec::new();
-        for (long, at) in &names {
-            for (short, or_at) in &names {
-                if long != short && long.ends_with(short) {
-                    let path = at.clone().or_else(|| or_at.clone());
-                    found.push((path.unwrap_or_else(|| join("labels", short)), *short, *long));
-                }
-            }
-        }
-        for (path, short, long) in found {
-            self.mistakes.add(
-                path,
-                format!("`{short}` is the end of `{long}`, so Envoy would take it out of that one, too; rename one of them"),
-            );
-        }
-    }
+/// The source of a label that needs no definition.
+pub(super) fn built_in(name: &str) -> Option<Source> {
+    BUILT_IN.into_iter().find(|from| from.word() == name)
 }
 
 /// Labels that need no definition: the sources without parameters.

@@ -118,13 +118,17 @@ impl Compiler<'_> {
     pub(super) fn detailed_labels(&mut self) -> Vec<usize> {
         let detailed = &self.config.detailed;
         let max = detailed.limits.max_values_per_label;
+        let limit = match max {
+            Some(_) => "detailed.limits.max_values_per_label",
+            None => "limits.max_values_per_label",
+        };
         let max = max.unwrap_or(self.config.limits.values()) as usize;
         let endpoint = self.named_label("detailed", "endpoint", false);
         let mut places: Vec<usize> = endpoint.map(|label| self.place(label)).into_iter().collect();
         for (key, label) in [("org", &detailed.org), ("user", &detailed.user)] {
-            if let Some(mut plan) = self.label(&format!("detailed.{key}"), key, label) {
+            let path = format!("detailed.{key}");
+            if let Some(mut plan) = self.limited_label(&path, key, label, (max, limit)) {
                 plan.values = format!("{}/{key}", self.full_name(DETAILED));
-                plan.max_values = max;
                 places.push(self.place(plan));
             }
         }

@@ -4,6 +4,9 @@
 //! are computed once per request and shared by the metrics that name them, so they stand in one
 //! list, and metrics refer to them by index.
 
+mod buckets;
+mod choice;
+mod collisions;
 mod compile;
 mod custom;
 mod endpoints;

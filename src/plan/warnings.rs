@@ -3,6 +3,8 @@
 
 use super::compile::Compiler;
 use crate::config::{MetricType, join};
+use crate::labels::source::{LabelPlan, SourcePlan};
+use crate::request::response_flags;
 
 /// Labels of targets. Prometheus gives `job` and `instance` to each
 /// (prometheus.io/docs/concepts/jobs_instances); its Operator gives the others to those of a
@@ -16,6 +18,30 @@ impl Compiler<'_> {
     pub(super) fn warn(&mut self) {
         self.fractions_that_are_lost();
         self.labels_of_targets();
+        self.words_that_are_cut();
+    }
+
+    /// Words of the filter's own, which are one value where they are cut alike.
+    fn words_that_are_cut(&mut self) {
+        let max = self.config.limits.max_label_value_length as usize;
+        let words = |label: &&LabelPlan| {
+            let source = &label.source;
+            matches!(source, SourcePlan::ExceptionType | SourcePlan::ResponseFlags)
+                && label.choice.listed.is_none()
+                && !label.hash
+        };
+        if max >= response_flags::LONGEST {
+            return;
+        }
+        if let Some(label) = self.labels.iter().find(words) {
+            let message = format!(
+                "{max} is shorter than words of `{}`, which become one value where they are cut \
+                 alike (UpstreamConnectionFailure, UpstreamConnectionTermination); use {} or more",
+                label.name,
+                response_flags::LONGEST
+            );
+            self.warnings.add("limits.max_label_value_length", message);
+        }
     }
 
     /// Prometheus renames a label that the target has already, or lets it hide the target's.

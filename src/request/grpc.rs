@@ -26,6 +26,11 @@ pub fn status_name(code: u64) -> &'static str {
     usize::try_from(code).ok().and_then(|code| NAMES.get(code)).copied().unwrap_or("InvalidCode")
 }
 
+/// Whether a text is what [`status_name`] may give.
+pub fn is_status_name(text: &str) -> bool {
+    NAMES.contains(&text) || text == "InvalidCode"
+}
+
 /// Whether a request's content type makes it a gRPC call: `application/grpc`, alone or followed
 /// by `+` or `;` (gRPC over HTTP/2). gRPC-Web is not meant.
 pub fn is_content_type(value: &[u8]) -> bool {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::host::{HeaderMap, Host, Property};
 use crate::plan::RequestHeader;
 
-/// Bytes of a path that are kept; far more than any endpoint has.
+/// Bytes of a path with its query that are looked at; far more than any endpoint has.
 pub const MAX_PATH: usize = 4096;
 /// Bytes of a method that are kept.
 pub const MAX_METHOD: usize = 64;
@@ -84,7 +84,7 @@ impl Kept {
         (*method, *path, *grpc, *call) = (0..0, 0..0, false, false);
         host.headers(HeaderMap::Request, |name, value| {
             match name {
-                b":path" => *path = picked.keep(value, MAX_PATH),
+                b":path" => *path = picked.keep(readable(value), MAX_PATH),
                 b":method" => *method = picked.keep(value, MAX_METHOD),
                 b"content-type" => {
                     *call = grpc::is_call(value);
@@ -112,7 +112,8 @@ impl Kept {
         self.picked.slice(&self.method)
     }
 
-    /// The path; empty where there was none.
+    /// The path with its query; empty where there was none, and where it was too long to be one of
+    /// an endpoint.
     pub fn path(&self) -> &[u8] {
         self.picked.slice(&self.path)
     }
@@ -131,6 +132,24 @@ impl Kept {
     pub fn is_call(&self) -> bool {
         self.call
     }
+}
+
+/// What is looked at of a request target: all of it up to [`MAX_PATH`] bytes. Of a longer one the
+/// path, and the parameters of the query that are there in full; nothing where the path alone is
+/// longer, since its beginning would pass for another endpoint.
+fn readable(target: &[u8]) -> &[u8] {
+    if target.len() <= MAX_PATH {
+        return target;
+    }
+    let head = target.get(..MAX_PATH).unwrap_or_default();
+    let Some(query) = head.iter().position(|byte| matches!(byte, b'?' | b'#')) else {
+        return &[];
+    };
+    let end = match head.iter().rposition(|byte| *byte == b'&') {
+        Some(last) if last > query => last,
+        _ => query,
+    };
+    head.get(..end).unwrap_or_default()
 }
 
 /// Buffers that go from request to request, so that none is allocated in the steady state.
@@ -319,4 +338,29 @@ fn decimal(text: &[u8]) -> Option<u64> {
 /// A response code; 0 for what cannot be one.
 fn plausible(code: u64) -> u16 {
     u16::try_from(code).ok().filter(|code| (100..1000).contains(code)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn a_path_is_kept_whole_or_not_at_all() {
+        let long = "a".repeat(MAX_PATH);
+        for (target, expected) in [
+            ("/users/17?x=1".to_owned(), "/users/17?x=1".to_owned()),
+            (format!("/{}", &long[1..]), format!("/{}", &long[1..])),
+            (format!("/users/{long}"), String::new()),
+            (format!("/users/{}/x", &long[..MAX_PATH - 7]), String::new()),
+            // What follows the path may be long, and counts as far as it is there in full.
+            (format!("/users?q={long}"), "/users".to_owned()),
+            (format!("/users?a=1&b=2&q={long}&c=3"), "/users?a=1&b=2".to_owned()),
+            (format!("/a&b?q={long}"), "/a&b".to_owned()),
+            (format!("/users#{long}"), "/users".to_owned()),
+        ] {
+            let kept = String::from_utf8_lossy(readable(target.as_bytes())).into_owned();
+            assert_eq!(kept, expected, "{} bytes", target.len());
+        }
+    }
 }

@@ -36,6 +36,9 @@ const NAMES: [&str; 30] = [
     "UnconditionalDropOverload",
 ];
 
+/// Bytes of the longest of the names.
+pub const LONGEST: usize = 32;
+
 /// The short names by bit (`%RESPONSE_FLAGS%`).
 #[cfg(not(target_arch = "wasm32"))]
 const SHORT_NAMES: [&str; 30] = [

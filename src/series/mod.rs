@@ -26,7 +26,7 @@ mod waiting;
 
 pub use budget::{Claim, Key, MAX_LABELS, Series};
 pub use shapes::Shapes;
-pub use shared_list::{Append, SharedList};
+pub use shared_list::{APPEND_TRIES, Append, SharedList};
 pub use values::{OTHER_ID, Values};
 
 /// The key of hashes of what clients send.

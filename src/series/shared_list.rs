@@ -6,8 +6,8 @@ use crate::host::{CREATE_ONLY, Host, SharedWrite};
 /// bounded amount however long the list is.
 const PAGE_BYTES: usize = 4096;
 
-/// Tries of one append against other writers, before the caller gives up for this request.
-pub(super) const APPEND_TRIES: usize = 16;
+/// Tries of one append against other writers, before the caller gives up for this time.
+pub const APPEND_TRIES: usize = 16;
 
 /// An append-only list in shared data, as far as this VM has read it.
 #[derive(Debug)]

@@ -7,9 +7,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod apis;
+mod init;
 mod log_cases;
-mod openapi_corpora;
 mod preview;
+mod specs;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -302,4 +304,41 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// A configuration of Envoy with two plugins.
+fn two_plugins(first: &str, second: &str) -> String {
+    let plugin = |configuration: &str| {
+        format!(
+            r#"{{ typed_config: {{ config: {{
+                vm_config: {{ code: {{ local: {{ filename: route_metrics.wasm }} }} }},
+                configuration: {{ "@type": x/google.protobuf.StringValue, value: '{configuration}' }} }} }} }}"#
+        )
+    };
+    format!("http_filters: [{}, {}]", plugin(first), plugin(second))
+}
+
+#[test]
+fn two_plugins_share_the_buckets_of_a_histogram_or_are_refused() {
+    let with = |bounds: &str, more: &str| {
+        format!(r#"{{"metrics": {{"request_duration": {{"buckets": [{bounds}]{more}}}}}}}"#)
+    };
+    let found = errors(&["bootstrap", "-"], &two_plugins("{}", &with("1, 2", "")));
+    assert!(
+        found.len() == 1
+            && found[0].contains("different buckets for `http_request_duration_microseconds`"),
+        "{found:?}"
+    );
+    // The same of a histogram with labels and of one without.
+    let other = with("1, 2", r#", "labels": []"#);
+    let printed = stdout(&["bootstrap", "-"], &two_plugins(&with("1, 2", ""), &other));
+    let name = "wasmcustom.http_request_duration_microseconds";
+    assert!(printed.contains(&format!("prefix: {name}.\n")), "{printed}");
+    assert!(printed.contains(&format!("exact: {name}\n")), "{printed}");
+    let found = errors(&["bootstrap", "-"], &two_plugins(&with("1, 3", ""), &other));
+    assert_eq!(found.len(), 1, "{found:?}");
+    // In another unit it is another histogram.
+    let other = with("1, 2", r#", "unit": "milliseconds""#);
+    let printed = stdout(&["bootstrap", "-"], &two_plugins(&with("5000, 9000", ""), &other));
+    assert!(printed.contains("buckets: [5000, 9000]") && printed.contains("buckets: [1, 2]"));
 }

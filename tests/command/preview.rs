@@ -295,3 +295,27 @@ fn a_broken_specification_is_named() {
     assert!(error.contains("bad.json: is not JSON") && error.contains("line 1"), "{error}");
     assert!(failure(&["import-openapi", "/nowhere.yaml"], b"").contains("/nowhere.yaml"));
 }
+
+/// Each bound is a line per series.
+#[test]
+fn buckets_of_the_configuration_are_in_the_size_of_a_scrape() {
+    let folder = Folder::new("buckets");
+    let log = folder.file(
+        "log",
+        "10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] \"GET /users/1 HTTP/1.1\" 200 23 \"-\" \"-\"\n"
+            .repeat(20),
+    );
+    let sizes = ["", r#""buckets": [1000]"#, r#""buckets": [1000, 2000, 3000]"#].map(|buckets| {
+        let plugin = folder
+            .file("plugin.json", format!(r#"{{"metrics": {{"response_size": {{{buckets}}}}}}}"#));
+        let report = success(&["preview", "--json", &plugin, &log], b"");
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let metrics = report["metrics"].as_array().unwrap();
+        let row = metrics.iter().find(|row| row["metric"] == "http_response_size_bytes").unwrap();
+        row["scrape_bytes"].as_u64().unwrap()
+    });
+    let line =
+        r#"http_response_size_bytes_bucket{method="GET",endpoint="/users/{id}",le="2000"} 20"#;
+    assert_eq!(sizes[2] - sizes[1], 2 * (line.len() as u64 + 1));
+    assert!(sizes[0] > sizes[2], "{sizes:?}");
+}

@@ -113,13 +113,12 @@ const REFUSED: &[(&str, &[&str])] = &[
         r#"{"labels": {"my-label": {"from": "method"}}}"#,
         &[
             r#"labels.my-label: "my-label" is not a label name; use letters, digits and underscores, and no digit first"#,
-            "labels.my-label: `label` is the end of `my-label`, so Envoy would take it out of that one, too; rename one of them",
         ],
     ),
     (
         r#"{"labels": {"substatus": {"from": "status_class"}}, "metrics": {"requests_total": {"labels": ["status", "substatus"]}}}"#,
         &[
-            "labels.substatus: `status` is the end of `substatus`, so Envoy would take it out of that one, too; rename one of them",
+            "labels.substatus: `substatus` ends in `status`, a label of `metrics.requests_total`, so Envoy would find `status` in `substatus`, too; give it another name, such as `subcode`",
         ],
     ),
     (
@@ -244,17 +243,244 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        r#"{"labels": {"tenant": {"from": "request_header", "name": "x", "map": {"a": "", "b": "0123456789abcdefg", "c": "0123456789abc\u00e9"},
+                                  "allow": ["0123456789abcdef", "0123456789abcdef "], "default": "the default of all"},
+                       "zone": {"from": "constant", "value": "europe-west-1-zone-b"}}, "limits": {"max_label_value_length": 16},
+            "metrics": {"exceptions_total": {"enabled": false}}}"#,
+        &[
+            "labels.tenant.map.a: is empty; Prometheus takes an empty label for none",
+            "labels.tenant.map.b: has 17 characters, but `limits.max_label_value_length` is 16, so it would be cut; shorten it or raise the limit",
+            "labels.tenant.map.c: has 19 characters with its percent-encoding, but `limits.max_label_value_length` is 16, so it would be cut; shorten it or raise the limit",
+            "labels.tenant.allow[1]: has 17 characters, but `limits.max_label_value_length` is 16, so it would be cut; shorten it or raise the limit",
+            "labels.tenant.default: has 18 characters, but `limits.max_label_value_length` is 16, so it would be cut; shorten it or raise the limit",
+            "labels.zone.value: has 20 characters, but `limits.max_label_value_length` is 16, so it would be cut; shorten it or raise the limit",
+        ],
+    ),
+    (
+        r#"{"endpoint": {"templates": ["/x/cache.json"]}, "limits": {"max_label_value_length": 16}}"#,
+        &[],
+    ),
+    (
+        r#"{"endpoint": {"templates": ["/xyzw/cache.json"]}, "limits": {"max_label_value_length": 16}}"#,
+        &[
+            "limits.max_label_value_length: 16 is too short: the longest endpoint of the configuration has 18 characters; raise it to that or more",
+        ],
+    ),
+    (
+        r#"{"detailed": {"org": {"from": "request_header", "name": "x-org", "allow": ["a", "b"]}, "limits": {"max_values_per_label": 3}}}"#,
+        &[
+            "detailed.org: its `map` and `allow` need 4 places with _OTHER and the default, but `detailed.limits.max_values_per_label` is 3; raise it or list fewer",
+        ],
+    ),
+    (
+        r#"{"labels": {"a": {"from": "request_header", "name": "x", "map": {"1": "\u00e9", "2": "%C3%A9"}, "default": "_OTHER"}},
+            "limits": {"max_values_per_label": 2}}"#,
+        &[],
+    ),
+    (
+        r#"{"labels": {"l1": {"from": "request_header", "name": "Connection"}, "l2": {"from": "request_header", "name": "Expect"},
+                       "l3": {"from": "request_header", "name": ":status"}, "l4": {"from": "request_header", "name": ":protocol"},
+                       "l5": {"from": "request_header", "name": ":host"}, "l6": {"from": "response_header", "name": ":path"},
+                       "l7": {"from": "response_header", "name": "Transfer-Encoding"}, "l8": {"from": "response_header", "name": "X-Events"}},
+            "events": {"response_header": "x-events"},
+            "custom_metrics": [{"name": "a", "type": "counter", "source": "event", "labels": {}},
+                               {"name": "b", "type": "counter", "match": {"request_headers": {"Host": "a", ":authority": "b", "te": "trailers"}}}]}"#,
+        &[
+            "labels.l1.name: `connection` is of one connection, and Envoy takes it away before filters see it; `upgrade` says what a connection is to become",
+            "labels.l2.name: `expect` is answered by Envoy, which takes it away before filters see it",
+            "labels.l3.name: `:status` is of responses; use the source `status`",
+            "labels.l4.name: `:protocol` is shown by Envoy as `upgrade`, as in HTTP/1; write that",
+            "labels.l5.name: requests have no `:host`; their pseudo headers are :authority, :method, :path, :scheme",
+            "labels.l6.name: responses have no `:path`; their only pseudo header is :status",
+            "labels.l7.name: `transfer-encoding` is of one connection, and Envoy takes it away before filters see it",
+            "labels.l8.name: carries events, and is taken away before anything else reads it; use another header",
+            "custom_metrics[1].match.request_headers.Host: is the same header as another one here, and cannot have two values; write one, and a metric for each value",
+        ],
+    ),
+    (
+        r#"{"endpoint": {"templates": ["/users/{user}", "/caf%C3%A9", "POST /orders/{id}"], "exclude": ["/healthz"], "rules": [{"regex": "^/old/", "endpoint": "old.site"}]},
+            "sampling": {"rate": 0.5, "always": {"endpoints": ["POST /checkout", "checkout", "/a?b=1", "/users/me", "/users/{id}", "/healthz", "/a/{b}", "/caf\u00e9",
+                "_OTHER", "/old/x", "/ok/", "old.site", "_UNMATCHED", "*", "/caf%c3%a9", "/users/{user}/", "/api/cache.json", "/api/cache%2Ejson", "/orders/{id}"]}}}"#,
+        &[
+            r#"sampling.always.endpoints[0]: "POST /checkout": endpoints have no method; write "/checkout", and the method into `match.methods` where it matters"#,
+            r#"sampling.always.endpoints[1]: "checkout" is no endpoint of `endpoint.rules`, and all others begin with a slash; write a path, such as /users/{id}"#,
+            r#"sampling.always.endpoints[2]: "/a?b=1": holds '?'; query and fragment never count, so leave them out"#,
+            r#"sampling.always.endpoints[3]: "/users/me": endpoint.templates[0] "/users/{user}" takes its requests; write that endpoint, or add a template"#,
+            r#"sampling.always.endpoints[4]: "/users/{id}": endpoint.templates[0] "/users/{user}" takes its requests; write that endpoint, or add a template"#,
+            r#"sampling.always.endpoints[5]: "/healthz": endpoint.exclude[0] "/healthz" takes its requests; write that endpoint, or add a template"#,
+            r#"sampling.always.endpoints[6]: "/a/{b}" is not in `endpoint.templates`, and inferred endpoints have no placeholder but {id}, so no request can have {b}; add a template"#,
+            r#"sampling.always.endpoints[7]: "/café": has 'é' in "café", which no path holds as it is; write %C3%A9"#,
+            r#"sampling.always.endpoints[8]: _OTHER is what a limit makes of endpoints, and conditions see them before; name the endpoints"#,
+            r#"sampling.always.endpoints[9]: "/old/x": endpoint.rules[0] "old.site" takes its requests; write that endpoint, or add a template"#,
+        ],
+    ),
+    (
+        r#"{"endpoint": {"inference": "off", "route_name": true}, "sampling": {"rate": 0.5, "always": {"endpoints": ["api route", "/x/"]}}}"#,
+        &[],
+    ),
+    (
         r#"{"events": {"path": "events"}}"#,
         &[
             r#"events.path: "events" is not a path; write one without placeholders and percent-encoding, such as /metric-events"#,
             r#"events.path: has no use, because no metric is reported; declare one in `custom_metrics` with "source": "event", or drop this"#,
         ],
     ),
+    (
+        r#"{"metrics": {
+            "request_duration": {"buckets": [0.005, 10, 10, 9, 0, -1, 1e16, "0.5"]},
+            "response_size": {"buckets": []},
+            "request_size": {"buckets": [1.5]}
+        }}"#,
+        &[
+            "metrics.request_duration.buckets[0]: 0.005 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[2]: 10 is not above 10; bounds ascend",
+            "metrics.request_duration.buckets[3]: 9 is not above 10; bounds ascend",
+            "metrics.request_duration.buckets[4]: 0 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[5]: -1 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[6]: 1e+16 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.request_duration.buckets[7]: 0.5 is not a bound; use whole numbers of microseconds, 1 to 10^15",
+            "metrics.response_size.buckets: is empty; list the upper bounds, or drop it",
+            "metrics.request_size.buckets[0]: 1.5 is not a bound; use whole numbers of bytes, 1 to 10^15",
+        ],
+    ),
+    (
+        r#"{"metrics": {"request_duration": {"buckets": 5}, "requests_total": {"buckets": [1]}}}"#,
+        &[
+            "metrics.requests_total.buckets: unknown field `buckets`, expected `enabled` or `labels`",
+            "metrics.request_duration.buckets: invalid type: integer `5`, expected a list",
+        ],
+    ),
+    (
+        r#"{"custom_metrics": [
+            {"name": "a_total", "type": "counter", "buckets": [1]},
+            {"name": "a_milliseconds", "type": "histogram", "buckets": ["x"]}
+        ]}"#,
+        &[r#"custom_metrics[1].buckets[0]: invalid type: string "x", expected a number"#],
+    ),
+    (
+        r#"{"custom_metrics": [
+            {"name": "a_total", "type": "counter", "buckets": [1]},
+            {"name": "a_milliseconds", "type": "histogram", "buckets": [0.1]},
+            {"name": "a_rows", "type": "histogram", "buckets": [2, 1]}
+        ]}"#,
+        &[
+            "custom_metrics[0].buckets: goes with a histogram only; drop it",
+            "custom_metrics[1].buckets[0]: 0.1 is not a bound; use whole numbers of milliseconds, 1 to 10^15",
+            "custom_metrics[2].buckets[1]: 1 is not above 2; bounds ascend",
+        ],
+    ),
 ];
+
+/// Labels that are the end of another one: the message has the definition that works.
+#[test]
+fn a_label_that_collides_is_told_with_the_definition_that_works() {
+    for (configuration, expected) in [
+        (
+            r#"{"metrics": {"requests_total": {"labels": ["method", "status", "grpc_status"]}}}"#,
+            "metrics.requests_total.labels[2]: `grpc_status` ends in `status`, a label of `metrics.requests_total`, so Envoy would find `status` in `grpc_status`, too; define it in `labels` under another name, as \"grpc_code\": {\"from\": \"grpc_status\"}, and write \"grpc_code\" here",
+        ),
+        (
+            r#"{"labels": {"api_version": {"from": "request_header", "name": "x-api-version"}}}"#,
+            "labels.api_version: `api_version` ends in `version`, a label of the filter's own metrics, so Envoy would find `version` in `api_version`, too; give it another name, such as `api_release`",
+        ),
+        (
+            r#"{"labels": {"error_type": {"from": "response_header", "name": "x-error"}}}"#,
+            "labels.error_type: `error_type` ends in `type`, a label of `metrics.exceptions_total`, so Envoy would find `type` in `error_type`, too; give it another name, such as `error_kind`",
+        ),
+        (
+            r#"{"labels": {"t": {"from": "constant", "value": "x"}}}"#,
+            "labels.t: `t` is the end of `endpoint`, a label of `metrics.exceptions_total`, so Envoy would find `t` in `endpoint`, too; give it another name, such as `t_name`",
+        ),
+    ] {
+        let found = mistakes(configuration, |_| None);
+        assert_eq!(found, [expected], "{configuration}");
+        let better = expected.rsplit(" such as `").next().unwrap().trim_end_matches('`');
+        let mended = match better.contains(' ') {
+            true => configuration.replace("\"grpc_status\"", "\"grpc_code\"").replacen(
+                '{',
+                r#"{"labels": {"grpc_code": {"from": "grpc_status"}}, "#,
+                1,
+            ),
+            false => ["api_version", "error_type", "t"]
+                .iter()
+                .fold(configuration.to_owned(), |text, name| {
+                    text.replace(&format!("\"{name}\":"), &format!("\"{better}\":"))
+                }),
+        };
+        assert_eq!(mistakes(&mended, |_| None), [""; 0], "{mended}");
+    }
+}
+
+/// Where `status` is used nowhere, `grpc_status` goes as it is.
+#[test]
+fn a_label_collides_only_with_those_in_use() {
+    let configuration =
+        r#"{"metrics": {"requests_total": {"labels": ["method", "endpoint", "grpc_status"]}}}"#;
+    assert_eq!(mistakes(configuration, |_| None), [""; 0]);
+}
 
 /// Configurations that are accepted, and every warning about them.
 const WARNED: &[(&str, &[&str])] = &[
     ("{}", &[]),
+    (
+        r#"{"labels": {
+            "kind": {"from": "status_class", "map": {"2XX": "ok", "0": "gone"}},
+            "verb": {"from": "method", "allow": ["GET", "get"]},
+            "rpc": {"from": "grpc_status", "map": {"UNAVAILABLE": "down", "Unavailable": "down"}}}}"#,
+        &[
+            r#"labels.kind.map.2XX: "2XX" is no value of `status_class`, so this is never used; its values are 1xx to 5xx, and 0"#,
+            r#"labels.rpc.map.UNAVAILABLE: "UNAVAILABLE" is no value of `grpc_status`, so this is never used; its values are OK, Canceled, InvalidArgument, Unavailable and so on"#,
+            r#"labels.verb.allow[1]: "get" is no value of `method`, so this is never used; its values are CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, QUERY, TRACE"#,
+        ],
+    ),
+    (
+        r#"{"labels": {"rpc": {"from": "response_header", "name": "Grpc-Status"},
+                       "asked": {"from": "request_header", "name": "x-envoy-original-path"}}}"#,
+        &[
+            "labels.asked.name: `x-envoy-original-path` is set by Envoy's router, behind this filter, so what arrives here is at most what the client sent; `:path` is the path before rewrites",
+            "labels.rpc.name: `grpc-status` stands in the trailers of most responses, which are not read; the source `grpc_status` knows the status in any case",
+        ],
+    ),
+    (
+        r#"{"limits": {"max_values_per_label": 4, "max_series_per_metric": 1}, "endpoint": {"templates": ["/a", "/b"]}}"#,
+        &[
+            "limits.max_values_per_label: the 2 endpoints of `endpoint.templates` and `endpoint.rules` leave 0 of 4 places to all others, which are _OTHER once these are taken; raise it, or set `endpoint.inference` to \"off\" where there are no others",
+            "limits.max_series_per_metric: 1 is fewer than the 2 endpoints of `endpoint.templates` and `endpoint.rules`, so not each can have a series; raise it",
+        ],
+    ),
+    (
+        r#"{"limits": {"max_values_per_label": 4}, "endpoint": {"templates": ["/a", "/b"], "inference": "off"}}"#,
+        &[],
+    ),
+    (
+        r#"{"limits": {"max_label_value_length": 20}}"#,
+        &[
+            "limits.max_label_value_length: 20 is shorter than words of `type`, which become one value where they are cut alike (UpstreamConnectionFailure, UpstreamConnectionTermination); use 32 or more",
+        ],
+    ),
+    (
+        r#"{"sampling": {"rate": 0.1, "always": {"endpoints": ["/users/17", "/checkout/", "/a/{id}"]}}}"#,
+        &[
+            r#"sampling.always.endpoints[0]: "/users/17" is not in `endpoint.templates`, and such a path becomes "/users/{id}" unless traffic teaches otherwise; add it as a template"#,
+        ],
+    ),
+    (
+        r#"{"metrics": {"request_duration": {"buckets": [5, 10, 250, 1000]}}}"#,
+        &[
+            "metrics.request_duration.buckets: end at 1000 microseconds, before most requests do; are they milliseconds? Then multiply them by 1000, or set `unit`",
+        ],
+    ),
+    (
+        r#"{"metrics": {"request_duration": {"unit": "milliseconds", "buckets": [1000, 2500, 5000]}}}"#,
+        &[
+            "metrics.request_duration.buckets: begin at 1000 milliseconds, after most requests have ended; are they microseconds? Then divide them by 1000, or set `unit`",
+        ],
+    ),
+    (
+        r#"{"metrics": {"request_duration": {"unit": "milliseconds", "buckets": [5, 10, 250]}}}"#,
+        &[],
+    ),
+    (r#"{"metrics": {"request_duration": {"buckets": [1]}}}"#, &[]),
     (
         r#"{"custom_metrics": [
             {"name": "app_task_seconds", "type": "histogram", "value": {"from": "duration_ms", "scale": 0.001}},
@@ -345,4 +571,22 @@ fn a_refused_configuration_names_every_mistake_of_it_at_once() {
         .collect();
     assert!(many.iter().any(|configuration| mistakes(configuration, |_| None).len() > 1));
     assert!(REFUSED.len() >= 40, "{}", REFUSED.len());
+}
+
+#[test]
+fn there_may_be_a_hundred_buckets_and_no_more() {
+    let with = |count: u32| {
+        let bounds: Vec<u32> = (1..=count).collect();
+        mistakes(
+            &format!(r#"{{"metrics": {{"response_size": {{"buckets": {bounds:?}}}}}}}"#),
+            |_| None,
+        )
+    };
+    assert!(with(100).is_empty());
+    assert_eq!(
+        with(101),
+        [
+            "metrics.response_size.buckets: 101 bounds are too many, for each is a line per series in every scrape; use at most 100"
+        ]
+    );
 }

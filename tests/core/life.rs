@@ -164,6 +164,31 @@ fn the_gauge_follows_open_requests_and_returns_to_zero() {
     assert_eq!(worker.gauge("http_requests_active"), 0);
 }
 
+/// Nothing of an open stream is kept or done by time, on its worker or on another one.
+#[test]
+fn a_stream_that_is_open_for_a_day_stays_in_the_gauge_and_is_counted_once() {
+    let other = Recorder::default();
+    let own = other.worker();
+    let mut other = Worker::on(other, "{}", 1);
+    let mut own = Worker::on(own, "{}", 2);
+    let request = get("/x");
+    let stream = own.begin(&request);
+    for second in 1..=86_400 {
+        own.tick();
+        other.tick();
+        // Now and then there is other traffic.
+        if second % 1000 == 0 {
+            other.send(&request);
+        }
+        assert_eq!(own.gauge("http_requests_active"), 1, "after {second} s");
+    }
+    assert_eq!(own.sum("http_requests_total"), 86);
+    own.end(stream, &request);
+    own.tick();
+    assert_eq!(own.gauge("http_requests_active"), 0);
+    assert_eq!(own.sum("http_requests_total"), 87);
+}
+
 #[test]
 fn a_vm_that_died_leaves_the_gauge_to_the_others() {
     let first = Recorder::default();

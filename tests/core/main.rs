@@ -10,6 +10,7 @@
 mod bad_configurations;
 mod custom_metrics;
 mod endpoint_quality;
+mod labels;
 mod life;
 mod places;
 mod sampling;

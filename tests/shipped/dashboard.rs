@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Command;
 
 use route_metrics::command::stack::dashboard;
 use serde_json::{Value, json};
 
-use crate::support::{families, promtool, variants};
+use crate::support::{Published, families, promtool, variants};
 
 fn printed(configuration: &Value) -> Value {
     dashboard(&families(configuration))
@@ -34,37 +31,20 @@ fn titles(dashboard: &Value) -> BTreeSet<&str> {
 /// are literals of those types in one program, and the compiler is asked.
 #[test]
 fn dashboards_fit_the_published_types_of_grafana() {
-    let checker = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shipped/published");
-    let modules = checker.join("node_modules");
-    assert!(modules.exists(), "run `npm ci` in tests/shipped/published (`make stack-tools` does)");
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    symlink(&modules, at("node_modules")).unwrap();
-    for file in ["checked.ts", "tsconfig.json"] {
-        fs::copy(checker.join(file), at(file)).unwrap();
-    }
+    let published = Published::new();
     let mut program = "import type { CheckedDashboard } from './checked';\n".to_owned();
     for (index, (_, configuration)) in variants().iter().enumerate() {
         let literal = printed(configuration);
         program.push_str(&format!("export const d{index}: CheckedDashboard = {literal};\n"));
     }
-    let compile = |program: &str| {
-        fs::write(at("dashboards.ts"), program).unwrap();
-        let output = Command::new(modules.join(".bin/tsc"))
-            .args(["-p", "."])
-            .current_dir(&directory)
-            .output();
-        let output = output.unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let (fits, said) = compile(&program);
+    let (fits, said) = published.compile(&program);
     assert!(fits, "{said}");
     // The types do refuse what Grafana would not understand.
     for (right, wrong) in
         [("\"displayMode\":\"table\"", "\"displayMode\":\"tabel\""), ("\"expr\":", "\"query\":")]
     {
         assert!(program.contains(right));
-        assert!(!compile(&program.replacen(right, wrong, 1)).0, "{wrong} is accepted");
+        assert!(!published.compile(&program.replacen(right, wrong, 1)).0, "{wrong} is accepted");
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod contributing;
 mod dashboard;
 mod image;
 mod manifests;

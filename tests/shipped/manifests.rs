@@ -1,12 +1,11 @@
 //! The manifests for Kubernetes and the Compose file, against what the products publish of them.
 //!
-//! The validators of npm packages (`make stack-tools`) know types and values, but not which fields
-//! there are. The custom resource definitions themselves do; they are large and not copied here, so
-//! they are looked for in the directory `CRDS`, else in a directory `crds` of a neighbour of the
-//! repository; where there is none, the test says so.
+//! What is published are npm packages (`make stack-tools` installs them): validators, which know
+//! values but not which fields there are, and types of TypeScript, which do.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use route_metrics::command::envoy_config::{StatsConfig, yaml};
@@ -14,18 +13,10 @@ use route_metrics::config::parse;
 use route_metrics::plan::{Capacity, compile};
 use serde_json::Value;
 
-use crate::support::rules;
+use crate::support::{Published, published_modules, rules};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn definitions() -> Option<PathBuf> {
-    if let Some(given) = std::env::var_os("CRDS") {
-        return Some(given.into());
-    }
-    let neighbours = fs::read_dir(root().parent()?).ok()?.flatten();
-    neighbours.map(|entry| entry.path().join("crds")).find(|path| path.join("README.md").exists())
 }
 
 /// Every shipped or printed resource of a product, with where it comes from.
@@ -46,114 +37,81 @@ fn resources() -> Vec<(String, Value)> {
     all
 }
 
-/// Checks a value against a structural schema as an API server does, and beyond it refuses unknown
-/// fields instead of dropping them.
-fn check(value: &Value, schema: &Value, path: &str, wrong: &mut Vec<String>) {
-    if schema["x-kubernetes-preserve-unknown-fields"] == true && schema["properties"].is_null() {
-        return;
-    }
-    let fits = match schema["type"].as_str() {
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("string") => value.is_string(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        Some("number") => value.is_number(),
-        Some("boolean") => value.is_boolean(),
-        _ => true,
+/// The type of a kind, and the module of the package that declares it.
+fn published_type(resource: &Value) -> (String, String) {
+    let (kind, version) = (resource["kind"].as_str(), resource["apiVersion"].as_str());
+    let (kind, version) = (kind.unwrap(), version.unwrap());
+    let package = match version.split('/').next().unwrap() {
+        "apps" => "kubernetes-models",
+        "extensions.istio.io" => "@kubernetes-models/istio",
+        "gateway.envoyproxy.io" => "@kubernetes-models/envoy-gateway",
+        "monitoring.coreos.com" => "@kubernetes-models/prometheus-operator",
+        group => panic!("{group} is of no package"),
     };
-    if !fits {
-        wrong.push(format!("{path}: {value} is not a {}", schema["type"]));
+    (format!("I{kind}"), format!("{package}/{version}/{kind}"))
+}
+
+/// Every place of an object, as a JSON pointer, outside the parts that users fill in.
+fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
+    let ours = ["/spec/pluginConfig", "/config", "/labels", "/matchLabels", "/annotations"];
+    if ours.iter().any(|end| at.ends_with(end)) {
         return;
     }
-    if let Some(allowed) = schema["enum"].as_array()
-        && !allowed.contains(value)
-    {
-        wrong.push(format!("{path}: {value} is none of {allowed:?}"));
-    }
-    if let (Some(text), Some(pattern)) = (value.as_str(), schema["pattern"].as_str())
-        && regex_lite::Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text))
-    {
-        wrong.push(format!("{path}: {text:?} does not match {pattern}"));
-    }
-    for (limit, found) in
-        [("maxLength", value.as_str().map(str::len)), ("maxItems", value.as_array().map(Vec::len))]
-    {
-        if let (Some(limit), Some(found)) = (schema[limit].as_u64(), found)
-            && found as u64 > limit
-        {
-            wrong.push(format!("{path}: longer than {limit}"));
+    match value {
+        Value::Object(members) => {
+            found.push(at.to_owned());
+            members.iter().for_each(|(key, value)| objects(value, &format!("{at}/{key}"), found));
         }
-    }
-    for required in schema["required"].as_array().into_iter().flatten() {
-        if value.get(required.as_str().unwrap()).is_none() {
-            wrong.push(format!("{path}.{required} is missing"));
+        Value::Array(items) => {
+            // One stands for all: rules are many.
+            if let Some(item) = items.first() {
+                objects(item, &format!("{at}/0"), found);
+            }
         }
-    }
-    for (name, field) in value.as_object().into_iter().flatten() {
-        let path = format!("{path}.{name}");
-        if let Some(known) = schema["properties"].get(name) {
-            check(field, known, &path, wrong);
-        } else if schema["additionalProperties"].is_object() {
-            check(field, &schema["additionalProperties"], &path, wrong);
-        } else {
-            wrong.push(format!("{path} is unknown"));
-        }
-    }
-    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-        check(item, &schema["items"], &format!("{path}[{index}]"), wrong);
+        _ => {}
     }
 }
 
+/// The compiler takes every resource as its published type, and none of them with one field more at
+/// any place.
 #[test]
-fn manifests_fit_the_published_definitions() {
-    let Some(directory) = definitions() else {
-        eprintln!("no custom resource definitions here; set CRDS=DIRECTORY to check the manifests");
-        return;
-    };
-    let mut definitions = Vec::new();
-    for entry in fs::read_dir(&directory).unwrap().flatten() {
-        if entry.path().extension().is_some_and(|end| end == "yaml") {
-            definitions.extend(yaml(&fs::read(entry.path()).unwrap()).unwrap());
+fn manifests_have_no_field_that_is_not_published() {
+    let mut program = String::new();
+    let mut kinds = BTreeSet::new();
+    for (index, (_, resource)) in resources().iter().enumerate() {
+        let (name, module) = published_type(resource);
+        program.push_str(&format!("import type {{ {name} as T{index} }} from '{module}';\n"));
+        program.push_str(&format!("export const r{index}: T{index} = {resource};\n"));
+        let mut places = Vec::new();
+        objects(resource, "", &mut places);
+        for (place, at) in places.iter().enumerate() {
+            let mut wrong = resource.clone();
+            wrong.pointer_mut(at).unwrap()["nonsense"] = 1.into();
+            // The compiler says so where there is no error on the next line.
+            program.push_str(&format!(
+                "// @ts-expect-error {at}\nexport const w{index}_{place}: T{index} = {wrong};\n"
+            ));
         }
+        kinds.insert(resource["kind"].as_str().unwrap().to_owned());
     }
-    let mut kinds = Vec::new();
-    for (file, resource) in resources() {
-        let kind = resource["kind"].as_str().unwrap();
-        let version = resource["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap();
-        let Some(definition) = definitions.iter().find(|d| d["spec"]["names"]["kind"] == kind)
-        else {
-            assert_eq!(kind, "Deployment", "{file}: no definition of {kind}");
-            continue;
-        };
-        let group = definition["spec"]["group"].as_str().unwrap();
-        assert_eq!(resource["apiVersion"], format!("{group}/{version}"), "{file}");
-        let versions = definition["spec"]["versions"].as_array().unwrap();
-        let schema = versions.iter().find(|v| v["name"] == version).unwrap();
-        let spec = &schema["schema"]["openAPIV3Schema"]["properties"]["spec"];
-        let mut wrong = Vec::new();
-        check(&resource["spec"], spec, "spec", &mut wrong);
-        assert!(wrong.is_empty(), "{file}: {wrong:#?}");
-        // The check does refuse.
-        let mut broken = resource["spec"].clone();
-        broken["nonsense"] = true.into();
-        check(&broken, spec, "spec", &mut wrong);
-        assert_eq!(wrong, ["spec.nonsense is unknown"]);
-        kinds.push(kind.to_owned());
-    }
-    kinds.sort();
-    assert_eq!(
-        kinds,
-        ["EnvoyExtensionPolicy", "EnvoyProxy", "PodMonitor", "PrometheusRule", "WasmPlugin"]
-    );
+    let (fits, said) = Published::new().compile(&program);
+    assert!(fits, "{said}");
+    let expected = [
+        "Deployment",
+        "EnvoyExtensionPolicy",
+        "EnvoyProxy",
+        "PodMonitor",
+        "PrometheusRule",
+        "WasmPlugin",
+    ];
+    assert!(kinds.iter().map(String::as_str).eq(expected), "{kinds:?}");
 }
 
 /// What the published validators find wrong with each document.
 fn mistakes(documents: &[Value]) -> Vec<Vec<String>> {
-    let directory = root().join("tests/shipped/published");
-    let found = directory.join("node_modules/dclint").exists();
-    assert!(found, "run `npm ci` in {} (`make stack-tools` does)", directory.display());
+    published_modules();
     let mut node = Command::new("node")
-        .arg(directory.join("check.mjs"))
+        .arg(root().join("tests/shipped/published/check.mjs"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -242,4 +200,15 @@ fn plugin_configurations_in_manifests_are_valid() {
         }
     }
     assert_eq!(checked, 2);
+}
+
+/// The Operator gives targets a label `endpoint`; without this, Prometheus would rename ours.
+#[test]
+fn what_scrapes_keeps_the_labels_of_the_filter() {
+    let all = resources();
+    let (_, monitor) = all.iter().find(|(_, r)| r["kind"] == "PodMonitor").unwrap();
+    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["honorLabels"], true);
+    let file = root().join("envoy/prometheus/prometheus.yml");
+    let configuration = yaml(&fs::read(file).unwrap()).unwrap().remove(0);
+    assert_eq!(configuration["scrape_configs"][0]["honor_labels"], true);
 }

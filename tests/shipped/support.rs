@@ -1,12 +1,15 @@
 //! Configurations, and the programs that check.
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use route_metrics::command::stack::{Families, RuleFile, RuleOptions, rule_file};
 use route_metrics::config::parse;
 use route_metrics::plan::{Capacity, compile};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// The families of a configuration.
 pub fn families(configuration: &Value) -> Families {
@@ -70,4 +73,40 @@ pub fn promtool(directory: &Path, arguments: &[&str]) -> String {
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "promtool {arguments:?}: {text}");
     text
+}
+
+/// The folder of the npm packages in which products publish what they read.
+#[track_caller]
+pub fn published_modules() -> PathBuf {
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shipped/published");
+    let modules = published.join("node_modules");
+    let found = modules.join("dclint").exists();
+    assert!(found, "run `npm ci` in {} (`make stack-tools` does)", published.display());
+    modules
+}
+
+/// TypeScript's compiler beside the published types.
+pub struct Published(TempDir);
+
+impl Published {
+    /// A folder of its own, with the types of the packages.
+    #[track_caller]
+    pub fn new() -> Self {
+        let modules = published_modules();
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["checked.ts", "tsconfig.json"] {
+            fs::copy(modules.parent().unwrap().join(file), directory.path().join(file)).unwrap();
+        }
+        symlink(&modules, directory.path().join("node_modules")).unwrap();
+        Self(directory)
+    }
+
+    /// Whether a program fits the types, and what the compiler said.
+    pub fn compile(&self, program: &str) -> (bool, String) {
+        fs::write(self.0.path().join("program.ts"), program).unwrap();
+        let compiler = self.0.path().join("node_modules/.bin/tsc");
+        let output = Command::new(compiler).args(["-p", "."]).current_dir(&self.0).output();
+        let output = output.unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
 }

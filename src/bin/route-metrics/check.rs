@@ -22,7 +22,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let mut errors = Vec::new();
     for plugin in input::plugins(&arguments.file)? {
-        match plan::load(&plugin.configuration, |_| None, Capacity::Checked) {
+        match plan::load(&plugin.configuration, |name| plugin.variable(name), Capacity::Checked) {
             Ok(plan) => {
                 for line in input::lines(&plugin, &plan.warnings) {
                     eprintln!("warning: {line}");

@@ -16,13 +16,16 @@ pub struct Arguments {
     /// A specification; `-` is standard input
     #[arg(required = true, value_name = "SPEC")]
     specifications: Vec<PathBuf>,
+    /// Parameters whose values have slashes, which specifications have no word for: path,ref
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    multi_segment: Vec<String>,
     /// Say nothing of what was changed or left out
     #[arg(short, long)]
     quiet: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let mut import = Import::default();
+    let mut import = Import::with_several(arguments.multi_segment.iter().cloned());
     for file in &arguments.specifications {
         if file == Path::new("-") {
             import.add(Path::new("standard input"), &input::read(file)?)?;

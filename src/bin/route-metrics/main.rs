@@ -1,12 +1,15 @@
 //! The command `route-metrics`: checks plugin configurations, prints what they need from Envoy, and
 //! shows what they make of requests. One file per subcommand.
 
+#![allow(clippy::disallowed_methods, reason = "the command may look at the clock")]
+
 mod bootstrap;
 mod check;
 mod dashboard;
 mod envoy;
 mod explain;
 mod import_openapi;
+mod init;
 mod input;
 mod label;
 mod labeller;
@@ -38,6 +41,7 @@ enum Command {
     Bootstrap(bootstrap::Arguments),
     Envoy(envoy::Arguments),
     ImportOpenapi(import_openapi::Arguments),
+    Init(init::Arguments),
     Preview(preview::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::Envoy(arguments) => envoy::run(&arguments),
         Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Preview(arguments) => preview::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

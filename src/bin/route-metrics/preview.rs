@@ -182,7 +182,7 @@ fn print(report: &Report, arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-fn read(replay: &mut Replay, log: &Path) -> Outcome {
+pub fn read(replay: &mut Replay, log: &Path) -> Outcome {
     if log == Path::new("-") {
         return replay_lines(replay, "standard input", io::stdin().lock(), progress(None));
     }

@@ -42,8 +42,8 @@ pub const CAPABILITIES: [&str; 30] = [
     "random_get",
 ];
 
-/// Those that a plugin with this configuration needs behind listeners without HTTP/3; all others are
-/// callbacks that would do nothing, and functions that are never called.
+/// Those that a plugin with this configuration needs; all others are callbacks that would do nothing,
+/// and functions that are never called.
 pub fn needed(config: &Config) -> Vec<&'static str> {
     let header = !config.events.response_header.is_empty();
     let posts = !config.events.path.is_empty();
@@ -56,8 +56,6 @@ pub fn needed(config: &Config) -> Vec<&'static str> {
         | "proxy_set_effective_context" => posts,
         "proxy_get_header_map_value" => header || posts,
         "proxy_set_property" => config.endpoint.export,
-        // Over other protocols every stream ends with `proxy_on_log`.
-        "proxy_on_delete" => false,
         _ => true,
     };
     CAPABILITIES.into_iter().filter(|name| needed(name)).collect()

@@ -6,6 +6,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
+use crate::command::yaml;
 use crate::config::join;
 
 /// A plugin configuration, as the filter would get it.
@@ -15,6 +16,43 @@ pub struct Plugin {
     pub place: String,
     /// The bytes that the filter is configured with. A `Struct` comes as JSON.
     pub configuration: Vec<u8>,
+    /// The environment variables that the file gives to the VM, with their values.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Plugin {
+    /// The value that the file gives to an environment variable; what is taken over from Envoy's own
+    /// environment is not known.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let mut variables = self.variables.iter();
+        variables.find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+}
+
+/// Names and values of variables: `key_values` of Envoy's `EnvironmentVariables`.
+fn key_values(vm: &Value) -> Vec<(String, String)> {
+    let variables = vm.get("environment_variables").or_else(|| vm.get("environmentVariables"));
+    let pairs = variables.and_then(|all| all.get("key_values").or_else(|| all.get("keyValues")));
+    let pairs = pairs.and_then(Value::as_object).into_iter().flatten();
+    pairs.map(|(name, value)| (name.clone(), plain(value))).collect()
+}
+
+/// Names and values of variables: `vmConfig.env` of Istio's `WasmPlugin`, without those of the host.
+fn env(spec: &Value) -> Vec<(String, String)> {
+    let list = spec.get("vmConfig").and_then(|vm| vm.get("env")).and_then(Value::as_array);
+    let inline = |variable: &&Value| {
+        variable.get("valueFrom").is_none_or(|from| from.as_str() != Some("HOST"))
+    };
+    let pair = |variable: &Value| {
+        let name = variable.get("name").and_then(Value::as_str)?;
+        Some((name.to_owned(), variable.get("value").map(plain).unwrap_or_default()))
+    };
+    list.into_iter().flatten().filter(inline).filter_map(pair).collect()
+}
+
+/// The text of a scalar: YAML may have read `0.1` and `true` as something else.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The words by which a plugin, its VM or its module is known to be this one.
@@ -44,7 +82,9 @@ const FOREIGN_KEYS: [&str; 12] = [
 /// The text is neither JSON nor YAML, has no such plugin, or a plugin's configuration has a form
 /// that the filter does not read. What stands in a plugin's configuration is not looked at.
 pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
-    let whole = || vec![Plugin { place: String::new(), configuration: text.to_vec() }];
+    let whole = || {
+        vec![Plugin { place: String::new(), configuration: text.to_vec(), variables: Vec::new() }]
+    };
     let documents = match serde_json::from_slice::<Value>(text) {
         Ok(document) => vec![document],
         // An error in the plugin's own JSON is for the plugin's parser to report.
@@ -65,7 +105,6 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
     if !found.is_empty() {
         return Ok(found);
     }
-    let foreign = |document: &Value| FOREIGN_KEYS.iter().any(|key| document.get(key).is_some());
     if !others.is_empty() {
         bail!(
             "none of the Wasm plugins is known for route-metrics by its name, root_id, vm_id or \
@@ -73,10 +112,16 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
             others.join(", ")
         );
     }
-    if documents.iter().any(foreign) {
+    if documents.iter().any(is_configuration) {
         bail!("no Wasm plugin in this configuration");
     }
     Ok(whole())
+}
+
+/// Whether a document is a configuration of Envoy or a resource of Kubernetes, by its members.
+#[must_use]
+pub fn is_configuration(document: &Value) -> bool {
+    FOREIGN_KEYS.iter().any(|key| document.get(key).is_some())
 }
 
 /// The documents of a YAML text.
@@ -85,7 +130,8 @@ pub fn plugins(text: &[u8]) -> anyhow::Result<Vec<Plugin>> {
 /// Not UTF-8, or not YAML.
 pub fn yaml(text: &[u8]) -> anyhow::Result<Vec<Value>> {
     let text = std::str::from_utf8(text).map_err(|error| anyhow!("not a text: {error}"))?;
-    serde_saphyr::from_multiple(text).map_err(|error| anyhow!("neither JSON nor YAML: {error}"))
+    yaml::documents(text, yaml::Duplicates::Refused)
+        .map_err(|mistake| anyhow!("neither JSON nor YAML: {mistake}"))
 }
 
 #[derive(Default)]
@@ -131,7 +177,7 @@ impl Search {
                 None | Some(Value::Null) => Ok(Vec::new()),
                 Some(any) => unpack(any),
             };
-            self.add(place, "configuration", configuration);
+            self.add(place, "configuration", configuration, key_values(vm));
         }
     }
 
@@ -143,7 +189,8 @@ impl Search {
             Some("WasmPlugin") => {
                 let place = join(place, "spec");
                 if self.is_own(&place, &[name, spec.get("url"), spec.get("pluginName")]) {
-                    self.add(&place, "pluginConfig", as_json(spec.get("pluginConfig")));
+                    let configuration = as_json(spec.get("pluginConfig"));
+                    self.add(&place, "pluginConfig", configuration, env(spec));
                 }
                 true
             }
@@ -153,7 +200,8 @@ impl Search {
                     let place = format!("{}[{index}]", join(&join(place, "spec"), "wasm"));
                     let words = [name, plugin.get("name"), plugin.get("code")];
                     if self.is_own(&place, &words) {
-                        self.add(&place, "config", as_json(plugin.get("config")));
+                        // Its `env` only names variables of the host.
+                        self.add(&place, "config", as_json(plugin.get("config")), Vec::new());
                     }
                 }
                 true
@@ -172,10 +220,16 @@ impl Search {
         own
     }
 
-    fn add(&mut self, place: &str, key: &str, configuration: Result<Vec<u8>, String>) {
+    fn add(
+        &mut self,
+        place: &str,
+        key: &str,
+        configuration: Result<Vec<u8>, String>,
+        variables: Vec<(String, String)>,
+    ) {
         let place = join(place, key);
         match configuration {
-            Ok(configuration) => self.found.push(Plugin { place, configuration }),
+            Ok(configuration) => self.found.push(Plugin { place, configuration, variables }),
             Err(mistake) => self.mistakes.push(format!("{place}: {mistake}")),
         }
     }

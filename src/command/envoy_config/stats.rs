@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::buckets::{Buckets, buckets};
 use crate::config::{Config, MetricType, Mistakes};
 use crate::host::MetricKind;
 use crate::labels;
@@ -13,67 +14,12 @@ use crate::plan::{Capacity, OWN_LABELS};
 /// Where Envoy puts the metrics of Wasm plugins; Prometheus output drops it.
 const SCOPE: &str = "wasmcustom.";
 
-/// The upper bounds of a histogram's buckets, and what they are made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buckets {
-    /// The unit of the bounds, in words.
-    pub unit: &'static str,
-    /// Ascending. Envoy keeps two significant digits of a value, so bounds of two digits are exact.
-    pub bounds: &'static [u64],
-}
-
-/// Those that OpenTelemetry advises for `http.server.request.duration`, from 5 ms to 10 s, with
-/// 1 ms and 2.5 ms below, where a proxy's own answers and caches are, and 30 s above, beyond the
-/// 15 s after which Envoy's default route timeout ends a request. Each bound is one line per series
-/// in the scrape.
-const MICROSECONDS: Buckets = Buckets {
-    unit: "microseconds",
-    bounds: &[
-        1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 75_000, 100_000, 250_000, 500_000, 750_000,
-        1_000_000, 2_500_000, 5_000_000, 7_500_000, 10_000_000, 30_000_000,
-    ],
-};
-
-/// As [`MICROSECONDS`], in whole milliseconds.
-const MILLISECONDS: Buckets = Buckets {
-    unit: "milliseconds",
-    bounds: &[1, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000, 30_000],
-};
-
-/// Half a decade each, from a short JSON answer to a download: sizes spread over many orders of
-/// magnitude, and what matters is which. Decimal, because 1024 has more than two digits.
-const BYTES: Buckets = Buckets {
-    unit: "bytes",
-    bounds: &[
-        100,
-        500,
-        1_000,
-        5_000,
-        10_000,
-        50_000,
-        100_000,
-        500_000,
-        1_000_000,
-        5_000_000,
-        10_000_000,
-        100_000_000,
-    ],
-};
-
-/// The buckets for a histogram, by the unit at the end of its name; `None` where Envoy's own have
-/// to do.
-pub fn buckets(metric: &str) -> Option<Buckets> {
-    [MICROSECONDS, MILLISECONDS, BYTES]
-        .into_iter()
-        .find(|buckets| metric.strip_suffix(buckets.unit).is_some_and(|rest| rest.ends_with('_')))
-}
-
 /// What one or more plugins in an Envoy need of its `stats_config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsConfig {
     labels: BTreeSet<String>,
-    /// By the full name, whether it has labels and its buckets.
-    histograms: BTreeMap<String, (bool, Buckets)>,
+    /// Buckets by the full name and whether labels follow it.
+    histograms: BTreeMap<(String, bool), Buckets>,
 }
 
 impl StatsConfig {
@@ -99,31 +45,43 @@ impl StatsConfig {
         self.labels.extend(OWN_LABELS.map(str::to_owned));
         self.labels.extend(plan.labels.iter().map(|label| label.name.clone()));
         for metric in plan.metrics.iter().filter(|metric| metric.kind == MetricKind::Histogram) {
-            self.add_histogram(&metric.name, !metric.labels.is_empty());
+            self.add_histogram(config, &metric.name, !metric.labels.is_empty());
         }
         for metric in &config.custom_metrics {
             self.labels.extend(metric.labels.iter().flatten().map(|(name, _)| name.clone()));
             if metric.r#type == MetricType::Histogram {
                 let has_labels = metric.labels.iter().any(|labels| !labels.is_empty());
-                self.add_histogram(&metric.name, has_labels);
+                self.add_histogram(config, &metric.name, has_labels);
             }
         }
         Ok(())
     }
 
-    fn add_histogram(&mut self, name: &str, has_labels: bool) {
-        if let Some(buckets) = buckets(name) {
-            self.histograms.insert(name.to_owned(), (has_labels, buckets));
+    fn add_histogram(&mut self, config: &Config, name: &str, has_labels: bool) {
+        if let Some(buckets) = buckets(config, name) {
+            self.histograms.insert((name.to_owned(), has_labels), buckets);
         }
     }
 
     /// Takes in what another plugin of the same Envoy needs: tags are for the whole process.
     ///
     /// # Errors
-    /// A label of one plugin is the end of a label of the other.
+    /// A label of one plugin is the end of a label of the other, or they want other buckets for one
+    /// histogram.
     pub fn merge(&mut self, other: Self) -> Result<(), String> {
         self.labels.extend(other.labels);
-        self.histograms.extend(other.histograms);
+        for ((name, has_labels), buckets) in other.histograms {
+            let mut known = [true, false].into_iter();
+            if known.any(|labels| {
+                self.histograms.get(&(name.clone(), labels)).is_some_and(|known| *known != buckets)
+            }) {
+                return Err(format!(
+                    "two plugins want different buckets for `{name}`, which is one histogram in the \
+                     whole Envoy process; give both the same `buckets`, or another `namespace`"
+                ));
+            }
+            self.histograms.insert((name, has_labels), buckets);
+        }
         for (short, long) in
             self.labels.iter().flat_map(|a| self.labels.iter().map(move |b| (a, b)))
         {
@@ -143,8 +101,8 @@ impl StatsConfig {
     }
 
     /// The histograms with buckets of their own, by full name.
-    pub fn histograms(&self) -> impl Iterator<Item = (&str, Buckets)> {
-        self.histograms.iter().map(|(name, (_, buckets))| (name.as_str(), *buckets))
+    pub fn histograms(&self) -> impl Iterator<Item = (&str, &Buckets)> {
+        self.histograms.iter().map(|((name, _), buckets)| (name.as_str(), buckets))
     }
 
     /// The block `stats_config:` of Envoy's bootstrap.
@@ -157,16 +115,18 @@ impl StatsConfig {
         if !self.histograms.is_empty() {
             line(&mut out, 1, "histogram_bucket_settings:");
         }
-        for (name, (has_labels, buckets)) in &self.histograms {
+        for ((name, has_labels), buckets) in &self.histograms {
             // Without the dot, a metric whose name only begins like this one would be meant, too.
             let matcher = match has_labels {
                 true => format!("prefix: {SCOPE}{name}."),
                 false => format!("exact: {SCOPE}{name}"),
             };
-            line(&mut out, 2, &format!("# {}", buckets.unit));
+            if let Some(unit) = buckets.unit {
+                line(&mut out, 2, &format!("# {unit}"));
+            }
             line(&mut out, 2, "- match:");
             line(&mut out, 4, &matcher);
-            line(&mut out, 3, &format!("buckets: [{}]", list(buckets.bounds)));
+            line(&mut out, 3, &format!("buckets: [{}]", list(&buckets.bounds)));
         }
         out
     }
@@ -196,10 +156,10 @@ impl StatsConfig {
         if !self.histograms.is_empty() {
             line(&mut out, 4, "sidecar.istio.io/statsHistogramBuckets: |-");
             line(&mut out, 5, "{");
-            for (index, (name, (has_labels, buckets))) in self.histograms.iter().enumerate() {
+            for (index, ((name, has_labels), buckets)) in self.histograms.iter().enumerate() {
                 let dot = if *has_labels { "." } else { "" };
                 let comma = if index + 1 < self.histograms.len() { "," } else { "" };
-                let bounds = list(buckets.bounds);
+                let bounds = list(&buckets.bounds);
                 line(&mut out, 6, &format!("\"{SCOPE}{name}{dot}\": [{bounds}]{comma}"));
             }
             line(&mut out, 5, "}");

@@ -1,40 +1,58 @@
-//! From OpenAPI specifications to `endpoint.templates` and, for values with slashes, `endpoint.rules`.
+//! From OpenAPI specifications to `endpoint.templates`.
 //!
-//! [`Import`] takes OpenAPI 3.0, 3.1 and Swagger 2.0, as JSON or YAML, and gives a plugin
-//! configuration with one template for each path, below each base path of its servers. What the
-//! template syntax cannot say is brought into a form that it can, and told; the result always passes
-//! `check`.
+//! [`Import`] takes OpenAPI 3.0, 3.1, 3.2 and Swagger 2.0, as JSON or YAML, and gives a plugin
+//! configuration with the templates of each path, below each base path of its servers. What the
+//! template syntax cannot say is brought into a form that it can, or into `endpoint.rules`, and told;
+//! the result always passes `check`.
+//!
+//! [`read`](mod@read) makes documents of bytes, [`document`] finds the paths in one, [`server`] the
+//! base paths; [`key`] reads what a key says, [`parameters`] and [`pattern`] what parameters add to
+//! it, and [`template`] writes it down.
 
 mod document;
+mod key;
+mod kinds;
+mod parameters;
+mod pattern;
+mod placeholder;
+mod read;
+mod references;
 mod server;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::config::{self, Config};
+use crate::labels;
 use crate::plan;
 use crate::plan::Capacity;
-pub use document::read;
-use document::{Files, Operations};
+use document::{Item, Operations};
+pub use references::read;
+use template::Template;
 
 /// Places for what the specification does not name: methods' values are few, endpoints that are
 /// inferred beside the templates need some.
 const SPARE_VALUES: usize = 98;
+/// The most bytes of a key that is read.
+const MAX_KEY_BYTES: usize = 4096;
 /// Statuses that an operation has in practice, for the number of series.
 const STATUSES: usize = 4;
 
 /// Templates of several specifications, merged.
 #[derive(Debug, Default)]
 pub struct Import {
+    /// Names of parameters whose values have several segments, although no specification says so.
+    several: BTreeSet<String>,
     entries: Vec<Entry>,
     /// Places in `entries` by what is matched.
     by_shape: BTreeMap<String, Vec<usize>>,
     /// What had to be changed or left out, for the user.
     notes: Vec<String>,
+    told: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -45,61 +63,167 @@ struct Entry {
     only: Option<BTreeSet<String>>,
     /// The methods that the specifications name.
     methods: BTreeSet<String>,
+    /// What the template cannot say.
+    regex: Option<String>,
 }
 
 impl Import {
-    /// Adds the paths of a specification; `name` is its file, to which relative references refer.
-    ///
-    /// # Errors
-    /// What it is, where it is no specification, has no paths, or refers to what cannot be read.
-    pub fn add(&mut self, name: &Path, text: &[u8]) -> anyhow::Result<()> {
-        let shown = name.display().to_string();
-        self.add_document(name, text, &shown).with_context(|| shown.clone())
+    /// An import that takes the values of these parameters to have several segments.
+    #[must_use]
+    pub fn with_several(names: impl IntoIterator<Item = String>) -> Self {
+        Self { several: names.into_iter().collect(), ..Self::default() }
     }
 
-    fn add_document(&mut self, name: &Path, text: &[u8], shown: &str) -> anyhow::Result<()> {
-        let mut files = Files::default();
-        let document = document::parse(text)?;
-        let paths = document::paths(&document, name, &mut files)?;
-        let mut bases_told = BTreeSet::new();
-        for item in paths {
-            let mut changes = Vec::new();
-            let Some(path) = template::from_key(&item.key, &mut changes) else {
-                self.notes.push(format!(
-                    "{shown}: {:?} is left out: {}",
-                    item.key,
-                    changes.join("; ")
-                ));
-                continue;
-            };
-            for change in changes {
-                self.notes.push(format!("{shown}: {:?}: {change}", item.key));
-            }
-            for Operations { servers, methods } in item.operations {
-                for base in servers {
-                    let mut changes = base.notes;
-                    let full = match base.path.as_str() {
-                        "" => Some(path.clone()),
-                        base => template::from_key(&format!("{base}{path}"), &mut changes),
-                    };
-                    for change in changes {
-                        let note = format!("{shown}: server {:?}: {change}", base.url);
-                        if bases_told.insert(note.clone()) {
-                            self.notes.push(note);
-                        }
-                    }
-                    if let Some(full) = full {
-                        self.insert(full, &methods, shown);
+    /// Adds the paths of the specifications in a file, of which `name` is the file, to which relative
+    /// references refer.
+    ///
+    /// # Errors
+    /// What it is, where it is no specification or has no paths. Nothing is added then.
+    pub fn add(&mut self, name: &Path, text: &[u8]) -> anyhow::Result<()> {
+        let shown = name.display().to_string();
+        self.add_file(name, text, &shown).with_context(|| shown.clone())
+    }
+
+    fn add_file(&mut self, name: &Path, text: &[u8], shown: &str) -> anyhow::Result<()> {
+        if let Some(what) = kinds::of_text(text) {
+            bail!("{what}");
+        }
+        let documents = read::objects(text)?;
+        let several = documents.len() > 1;
+        let mut found = Vec::new();
+        let mut first_mistake = None;
+        for (index, document) in documents.iter().enumerate() {
+            match document::paths(document, name) {
+                Ok(items) => found.push(items),
+                Err(mistake) if several => {
+                    self.note(format!("{shown}: document {} {mistake:#}", index + 1));
+                    // That of a specification says more.
+                    if first_mistake.is_none() || document::is_specification(document) {
+                        first_mistake = Some(mistake);
                     }
                 }
+                Err(mistake) => return Err(mistake),
             }
+        }
+        if let (true, Some(mistake)) = (found.is_empty(), first_mistake) {
+            return Err(mistake);
+        }
+        for item in found.into_iter().flatten() {
+            self.add_item(item, shown);
         }
         Ok(())
     }
 
+    /// Tells something once.
+    fn note(&mut self, note: String) {
+        if self.told.insert(note.clone()) {
+            self.notes.push(note);
+        }
+    }
+
+    fn add_item(&mut self, item: Item, shown: &str) {
+        let key = item.key.as_str();
+        if key.len() > MAX_KEY_BYTES {
+            let start: String = key.chars().take(60).collect();
+            self.note(format!(
+                "{shown}: \"{start}…\" is left out: it has {} bytes, more than any template",
+                key.len()
+            ));
+            return;
+        }
+        for note in item.notes {
+            self.note(format!("{shown}: {key:?}: {note}"));
+        }
+        let mut changes = Vec::new();
+        let (method, path) = method_of(key);
+        let whole = server::path_of_whole_url(path);
+        if whole.is_some() {
+            changes.push("is a whole URL; its path is taken, and no server's".to_owned());
+        }
+        if let Some(method) = method {
+            changes.push(format!("begins with the method {method}, which is no part of the path"));
+        }
+        let nodes = key::read(whole.unwrap_or(path), &mut changes);
+        for Operations { servers, mut parameters, mut methods } in item.operations {
+            for name in &self.several {
+                parameters.entry(name.clone()).or_default().several =
+                    Some("`--multi-segment`".to_owned());
+            }
+            methods.extend(method.map(str::to_owned));
+            let refined = template::refine(&nodes, &parameters, &mut changes);
+            let forms = template::forms(&refined, &mut changes);
+            let mut shapes = BTreeSet::new();
+            let mut written = Vec::new();
+            for form in &forms {
+                let before = changes.len();
+                match template::write(form, &mut changes) {
+                    Some(template) => {
+                        if shapes.insert(template::shape(&template.path)) {
+                            written.push((form, template));
+                        }
+                    }
+                    None => {
+                        let why = changes.split_off(before).join("; ");
+                        self.note(format!("{shown}: {key:?} is left out: {why}"));
+                    }
+                }
+            }
+            if let [_, _, ..] = written.as_slice() {
+                let list: Vec<String> =
+                    written.iter().map(|(_, template)| format!("{:?}", template.path)).collect();
+                changes.push(format!("is {} templates: {}", list.len(), list.join(", ")));
+            }
+            let bases = if whole.is_some() { vec![server::Base::root()] } else { servers };
+            for base in bases {
+                for note in &base.notes {
+                    self.note(format!("{shown}: server {:?}: {note}", base.url));
+                }
+                for (form, template) in &written {
+                    self.insert_below(&base, form, template, &methods, shown);
+                }
+            }
+        }
+        for change in changes {
+            self.note(format!("{shown}: {key:?}: {change}"));
+        }
+    }
+
+    fn insert_below(
+        &mut self,
+        base: &server::Base,
+        form: &[key::Node],
+        template: &Template,
+        methods: &BTreeSet<String>,
+        shown: &str,
+    ) {
+        if base.path.is_empty() {
+            self.insert(template.clone(), methods, shown);
+            return;
+        }
+        let mut whole = template::plain(&base.path);
+        whole.push(key::Node::Text("/".to_owned()));
+        whole.extend_from_slice(form);
+        let mut changes = Vec::new();
+        let full = template::write(&whole, &mut changes);
+        // What concerns the form alone was told with it.
+        if changes.iter().any(|change| change.contains("too long")) || full.is_none() {
+            let note = format!(
+                "{shown}: {:?} below {:?} {}",
+                template.path,
+                base.path,
+                changes.join("; ")
+            );
+            self.note(note);
+        }
+        if let Some(full) = full {
+            self.insert(full, methods, shown);
+        }
+    }
+
     /// Adds a path. Where others match the same, the first one keeps its requests: another name
     /// gets only the methods that it has alone.
-    fn insert(&mut self, path: String, methods: &BTreeSet<String>, shown: &str) {
+    fn insert(&mut self, template: Template, methods: &BTreeSet<String>, shown: &str) {
+        let Template { path, regex } = template;
         let places = self.by_shape.entry(template::shape(&path)).or_default();
         let same = places.iter().filter_map(|&place| Some((place, self.entries.get(place)?)));
         if let Some(place) = same.clone().find(|(_, entry)| entry.path == path).map(|(p, _)| p) {
@@ -114,43 +238,47 @@ impl Import {
                     only.extend(news.iter().cloned());
                 }
                 entry.methods.extend(news);
+                entry.regex = entry.regex.take().or(regex);
             }
             return;
         }
         let mut only = None;
         let mut own = methods.clone();
+        let mut note = None;
         if let Some((_, first)) = same.clone().next() {
             for (_, entry) in same {
                 own.retain(|method| !entry.methods.contains(method));
             }
             let first = first.path.clone();
             if own.is_empty() {
-                self.notes.push(format!(
+                self.note(format!(
                     "{shown}: {path:?} matches the same requests as {first:?}, which came first \
                      and gives the label"
                 ));
                 return;
             }
             let list = own.iter().cloned().collect::<Vec<_>>().join(", ");
-            self.notes.push(format!(
+            note = Some(format!(
                 "{shown}: {path:?} matches the same paths as {first:?}, which came first; it is \
                  the label for {list} only"
             ));
             only = Some(own.clone());
         }
         places.push(self.entries.len());
-        self.entries.push(Entry { path, only, methods: own });
+        self.entries.push(Entry { path, only, methods: own, regex });
+        if let Some(note) = note {
+            self.note(note);
+        }
     }
 
     /// The templates in the order of the specifications, a method in front only where two names of
-    /// the same path are told apart by it. A path ends in `{*path}` where its last parameter is
-    /// named so, as specifications have no other way to say that a value may hold slashes.
+    /// the same path are told apart by it.
     #[must_use]
     pub fn templates(&self) -> Vec<String> {
         let mut templates = Vec::new();
         for Entry { path, only, .. } in &self.entries {
             match only {
-                None => templates.push(self.spanning(path).unwrap_or_else(|| path.clone())),
+                None => templates.push(path.clone()),
                 Some(methods) => {
                     templates.extend(methods.iter().map(|method| format!("{method} {path}")));
                 }
@@ -159,34 +287,62 @@ impl Import {
         templates
     }
 
-    /// The template of a path whose last parameter is named as a path is, if no other one matches
-    /// the same.
-    fn spanning(&self, path: &str) -> Option<String> {
-        let (front, last) = path.rsplit_once('/')?;
-        let name = last.strip_prefix('{')?.strip_suffix('}')?;
-        let spanning = format!("{front}/{{*{name}}}");
-        let alone = self.by_shape.get(&template::shape(path)).is_some_and(|same| same.len() == 1)
-            && !self.by_shape.contains_key(&template::shape(&spanning));
-        (alone && template::names_a_path(name)).then_some(spanning)
-    }
-
-    /// Rules for the same endpoints where values in them hold slashes, which templates have no form
-    /// for: they come after the templates, so they take only what nothing else has. Those with more
-    /// text behind the value come first.
+    /// Rules for what templates cannot say. They come after the templates, so they take only what
+    /// nothing else has; the longer expressions, which have more text, come first.
     fn rules(&self, templates: &[String]) -> Vec<Value> {
+        let kept: BTreeSet<&str> = templates.iter().map(|template| path_of(template)).collect();
         let mut seen = BTreeSet::new();
-        let mut rules: Vec<_> = self
+        let mut rules: Vec<(&str, &str)> = self
             .entries
             .iter()
-            .filter(|entry| templates.iter().any(|template| path_of(template) == entry.path))
-            .filter_map(|entry| Some((template::slashed(&entry.path)?, &entry.path)))
-            .filter(|((regex, _), _)| seen.insert(regex.clone()))
+            .filter_map(|entry| Some((entry.regex.as_deref()?, entry.path.as_str())))
+            .filter(|(regex, path)| kept.contains(path) && seen.insert(*regex))
             .collect();
-        rules.sort_by_key(|((_, specific), _)| std::cmp::Reverse(*specific));
+        rules.sort_by_key(|(regex, _)| std::cmp::Reverse(regex.len()));
         rules
             .into_iter()
-            .map(|((regex, _), path)| json!({"regex": regex, "endpoint": path}))
+            .map(|(regex, path)| {
+                // A label ends in no dot.
+                let mut endpoint = String::new();
+                labels::encode_foreign(path.as_bytes(), path.len() * 3, &mut endpoint);
+                json!({"regex": regex, "endpoint": endpoint})
+            })
             .collect()
+    }
+
+    /// What to do where names of parameters say that their values may have slashes, and nothing else
+    /// does.
+    fn named_paths(&self) -> Option<String> {
+        let mut names = BTreeSet::new();
+        let mut first = None;
+        let mut count = 0;
+        for Entry { path, .. } in &self.entries {
+            let mut rest = path.as_str();
+            let before = names.len();
+            let mut named = false;
+            while let Some((_, name, tail)) = server::next_variable(rest) {
+                if names_several(name) {
+                    names.insert(name);
+                    named = true;
+                }
+                rest = tail;
+            }
+            count += usize::from(named);
+            if first.is_none() && names.len() > before {
+                first = Some(path);
+            }
+        }
+        let list = names.into_iter().collect::<Vec<_>>().join(",");
+        let others = match count - usize::from(count > 0) {
+            0 => String::new(),
+            others => format!(" (and {others} more)"),
+        };
+        first.map(|path| {
+            format!(
+                "{path:?}{others} is taken for one segment at each parameter, as the specification \
+                 says nothing else; where values have slashes, give --multi-segment {list}"
+            )
+        })
     }
 
     /// The plugin configuration: the templates, and higher limits where the defaults are too low
@@ -196,23 +352,40 @@ impl Import {
         let operations: usize = self.entries.iter().map(|entry| entry.methods.len().max(1)).sum();
         let mut templates = self.templates();
         let mut notes = self.notes.clone();
-        let spanning = self.entries.iter().filter(|entry| entry.only.is_none());
-        notes.extend(spanning.filter_map(|Entry { path, .. }| {
-            let spanning = self.spanning(path)?;
-            Some(format!("{path:?} may end in several segments, so it is {spanning:?}"))
-        }));
         notes.extend(drop_refused(&mut templates));
+        notes.extend(self.named_paths());
         let mut plugin = configuration(&templates, operations);
         let rules = self.rules(&templates);
         if let (false, Some(endpoint)) = (rules.is_empty(), plugin["endpoint"].as_object_mut()) {
-            notes.push(format!(
-                "{} endpoints have a rule, too, for values with slashes",
-                rules.len()
-            ));
             endpoint.insert("rules".to_owned(), rules.into());
         }
         (plugin, notes)
     }
+}
+
+/// Takes a method off the front of a key, as some write it: `GET /users`.
+fn method_of(key: &str) -> (Option<&str>, &str) {
+    match key.trim().split_once(char::is_whitespace) {
+        Some((method, path))
+            if path.trim_start().starts_with('/')
+                && method.len() < 10
+                && !method.is_empty()
+                && method.bytes().all(|byte| byte.is_ascii_uppercase()) =>
+        {
+            (Some(method), path.trim_start())
+        }
+        _ => (None, key),
+    }
+}
+
+/// Whether a parameter's name says that its values may have slashes: paths and folders, and what git
+/// calls references (git, "git-check-ref-format").
+fn names_several(name: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["path", "filepath", "dir", "directory", "ref", "branch", "tag", "base", "head"];
+    let last = name.rsplit(['_', '-', '.']).next().unwrap_or(name);
+    NAMES.contains(&last.to_ascii_lowercase().as_str())
+        || name.strip_suffix("Path").is_some_and(|front| front.ends_with(char::is_lowercase))
 }
 
 /// The plugin configuration with these templates, which must be valid, and higher limits where the
@@ -249,11 +422,39 @@ fn path_of(template: &str) -> &str {
     template.find('/').and_then(|slash| template.get(slash..)).unwrap_or(template)
 }
 
+/// Whether a text has a document that says that it is OpenAPI or Swagger.
+///
+/// # Errors
+/// It is neither JSON nor YAML, or known to be something else.
+pub fn is_specification(text: &[u8]) -> anyhow::Result<bool> {
+    if let Some(what) = kinds::of_text(text) {
+        bail!("{what}");
+    }
+    let documents = read::objects(text)?;
+    if documents.iter().any(document::is_specification) {
+        return Ok(true);
+    }
+    let foreign = |what: &&str| !["Envoy", "plugin"].iter().any(|own| what.contains(own));
+    match documents.iter().find_map(kinds::of_document).filter(foreign) {
+        Some(what) => bail!("{what}"),
+        None => Ok(false),
+    }
+}
+
+/// What a template matches, whatever its parameters are called; with its method.
+#[must_use]
+pub fn shape(template: &str) -> String {
+    template::shape(template)
+}
+
 /// Brings labels into the form of templates; what has none is left out. For endpoints that were
 /// inferred.
 #[must_use]
 pub fn templates_of_labels<'a>(labels: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let read = |label: &str| template::from_key(label, &mut Vec::new());
+    let read = |label: &str| {
+        let template = template::write(&template::plain(label), &mut Vec::new())?;
+        template.regex.is_none().then_some(template.path)
+    };
     labels.into_iter().filter(|label| label.starts_with('/')).filter_map(read).collect()
 }
 

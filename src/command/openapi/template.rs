@@ -1,67 +1,219 @@
-//! From a path of a specification to a template.
+//! From what a key says to templates.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::key::{Node, parameter_name, push_optional, with_pattern};
+use super::parameters::Parameter;
 use crate::endpoint::MAX_SEGMENTS;
 
 /// The most bytes of a template.
 const MAX_BYTES: usize = 1000;
+/// The most templates of one key.
+const MAX_FORMS: usize = 32;
 
-/// A piece of a path: text or what stood in braces.
+/// A template, and what it cannot say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    /// As it was written, with slashes.
-    Text(String),
-    /// A parameter of one segment.
-    Param(String),
-    /// A parameter that may hold slashes.
-    Rest(String),
+pub(super) struct Template {
+    /// The template's path.
+    pub path: String,
+    /// A regular expression for requests that belong to it, where it has parameters of several
+    /// segments that a template has no form for.
+    pub regex: Option<String>,
 }
 
-/// The template of a path as specifications write it, or `None` where there is none. `changes` is
-/// told what is no longer as it was written, or why there is no template.
-pub(super) fn from_key(key: &str, changes: &mut Vec<String>) -> Option<String> {
-    let mut pieces = Vec::new();
-    read_pieces(key.trim(), &mut pieces, changes);
-    let segments = split_segments(pieces);
-    let count = segments.len();
-    let mut template = String::new();
-    for (index, mut segment) in segments.into_iter().enumerate() {
-        cut_parameters(&mut segment, changes);
-        let written = write_segment(&segment, index + 1 == count, changes);
-        match written.as_str() {
-            "" | "." => continue,
-            ".." => {
-                template.truncate(template.rfind('/').unwrap_or(0));
-                continue;
-            }
-            _ => {}
+/// What the parameters of an operation say is put into a key.
+pub(super) fn refine(
+    nodes: &[Node],
+    parameters: &BTreeMap<String, Parameter>,
+    changes: &mut Vec<String>,
+) -> Vec<Node> {
+    let mut refined: Vec<Node> = Vec::new();
+    for node in nodes {
+        let (Node::Param(name) | Node::Part(name) | Node::Rest(name)) = node else {
+            refined.push(match node {
+                Node::Choice(ways) => {
+                    let ways = ways.iter().map(|way| refine(way, parameters, changes));
+                    Node::Choice(ways.collect())
+                }
+                node => node.clone(),
+            });
+            continue;
+        };
+        let Some(parameter) = parameters.get(name.as_str()) else {
+            refined.push(node.clone());
+            continue;
+        };
+        if parameter.matrix {
+            changes.push(format!(
+                "{name:?} has the style \"matrix\" and is left out: what follows a ';' is no part of \
+                 an endpoint"
+            ));
+            continue;
         }
-        let depth = template.bytes().filter(|&byte| byte == b'/').count();
-        let is_last = index + 1 == count;
-        let too_deep = depth + 1 == MAX_SEGMENTS && !is_last;
-        if too_deep || template.len() + written.len() >= MAX_BYTES {
-            if template.is_empty() {
-                changes.push(format!("has a segment of {} bytes", written.len()));
+        let new = match (node, &parameter.several, &parameter.pattern) {
+            (Node::Param(_), Some(why), _) => {
+                changes.push(format!("{name:?} may have several segments, as {why} says"));
+                Node::Rest(name.clone())
+            }
+            (Node::Param(_), None, Some(pattern)) => with_pattern(name, pattern, changes),
+            _ => node.clone(),
+        };
+        if parameter.optional {
+            push_optional(&mut refined, vec![new]);
+        } else {
+            refined.push(new);
+        }
+    }
+    refined
+}
+
+/// All ways through the choices of a key. Where there are too many, the first and the last of all
+/// choices, which are the key without and with everything optional.
+pub(super) fn forms(nodes: &[Node], changes: &mut Vec<String>) -> Vec<Vec<Node>> {
+    let mut too_many = false;
+    let all = expand(nodes, &mut too_many);
+    if !too_many {
+        return all;
+    }
+    changes
+        .push(format!("has more than {MAX_FORMS} forms; only the shortest and longest are taken"));
+    let mut ends = vec![end(nodes, |ways| ways.first()), end(nodes, |ways| ways.last())];
+    ends.dedup();
+    ends
+}
+
+fn expand(nodes: &[Node], too_many: &mut bool) -> Vec<Vec<Node>> {
+    let mut forms: Vec<Vec<Node>> = vec![Vec::new()];
+    for node in nodes {
+        let Node::Choice(ways) = node else {
+            forms.iter_mut().for_each(|form| form.push(node.clone()));
+            continue;
+        };
+        let mut longer = Vec::new();
+        for way in ways {
+            for way in expand(way, too_many) {
+                if longer.len() > MAX_FORMS * MAX_FORMS {
+                    *too_many = true;
+                    return forms;
+                }
+                longer.extend(forms.iter().map(|form| [form.as_slice(), &way].concat()));
+            }
+        }
+        // Of `/:a?/:b?`, the second alone is what the first one is.
+        let mut seen = BTreeSet::new();
+        longer.retain(|form| seen.insert(shape_of(form)));
+        forms = longer;
+    }
+    *too_many |= forms.len() > MAX_FORMS;
+    forms
+}
+
+/// What a form matches, whatever its parameters are called.
+fn shape_of(form: &[Node]) -> String {
+    let mut shape = String::new();
+    for node in form {
+        shape.push_str(match node {
+            Node::Text(text) => text,
+            Node::Rest(_) => "{*}",
+            _ => "{}",
+        });
+    }
+    while shape.contains("//") {
+        shape = shape.replace("//", "/");
+    }
+    shape
+}
+
+fn end(nodes: &[Node], choose: fn(&[Vec<Node>]) -> Option<&Vec<Node>>) -> Vec<Node> {
+    let mut all = Vec::new();
+    for node in nodes {
+        match node {
+            Node::Choice(ways) => {
+                all.extend(choose(ways).into_iter().flat_map(|way| end(way, choose)));
+            }
+            node => all.push(node.clone()),
+        }
+    }
+    all
+}
+
+/// Reads a path that has parameters in braces and nothing else of a key: a base path, or a label.
+pub(super) fn plain(path: &str) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    let mut rest = path;
+    while let Some((text, name, tail)) = super::server::next_variable(rest) {
+        nodes.push(Node::Text(text.to_owned()));
+        nodes.push(match name.strip_prefix('*') {
+            Some(name) => Node::Rest(name.to_owned()),
+            None => Node::Part(name.to_owned()),
+        });
+        rest = tail;
+    }
+    nodes.push(Node::Text(rest.to_owned()));
+    nodes
+}
+
+/// Writes a form of a key as a template, `None` where it has none. `changes` is told what is no
+/// longer as it was written, or why there is no template.
+pub(super) fn write(form: &[Node], changes: &mut Vec<String>) -> Option<Template> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for mut segment in split_segments(form) {
+        cut_parameters(&mut segment, changes);
+        let segment = write_segment(&segment, changes);
+        match segment.text.as_str() {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment),
+        }
+    }
+    // A template has one parameter for several segments: the last one.
+    let last = segments.iter().rposition(|segment| segment.rest);
+    let mut lost = segments.iter().any(|segment| segment.mixed);
+    let mut path = String::new();
+    let count = segments.len();
+    for (index, segment) in segments.iter().enumerate() {
+        let too_deep = index + 1 == MAX_SEGMENTS && index + 1 < count;
+        if too_deep || path.len() + segment.text.len() >= MAX_BYTES {
+            if path.is_empty() {
+                changes.push(format!("has a segment of {} bytes", segment.text.len()));
                 return None;
             }
-            changes.push(format!("is too long; it ends after {depth} segments"));
-            template.push_str("/{*rest}");
-            return Some(template);
+            changes.push(format!("is too long; it ends after {index} segments"));
+            // It may have had one already.
+            path = path.replace("{*", "{") + "/{*rest}";
+            return Some(Template { path, regex: None });
         }
-        template.push('/');
-        template.push_str(&written);
+        path.push('/');
+        if segment.rest && Some(index) != last {
+            lost = true;
+            path.push_str(&segment.text.replacen("{*", "{", 1));
+        } else {
+            path.push_str(&segment.text);
+        }
     }
-    if template.is_empty() {
-        template.push('/');
+    if path.is_empty() {
+        path.push('/');
     }
-    Some(template)
+    let regex = lost.then(|| {
+        let all: String = segments.iter().flat_map(|s| ["/", s.regex.as_str()]).collect();
+        format!("^{all}$")
+    });
+    if lost {
+        changes.push(format!(
+            "a rule has what {path:?} cannot say: a parameter of several segments beside text, or \
+             beside another one"
+        ));
+    }
+    Some(Template { path, regex })
 }
 
 /// What a template matches, whatever its parameters are called.
 pub(super) fn shape(template: &str) -> String {
     let mut shape = String::with_capacity(template.len());
     let mut rest = template;
-    while let Some((text, tail)) = rest.split_once('{') {
-        let Some((name, tail)) = tail.split_once('}') else { break };
+    while let Some((text, name, tail)) = super::server::next_variable(rest) {
         shape.push_str(text);
         shape.push_str(if name.starts_with('*') { "{*}" } else { "{}" });
         rest = tail;
@@ -70,177 +222,13 @@ pub(super) fn shape(template: &str) -> String {
     shape
 }
 
-/// Whether a parameter's name says that its value is a path: `path`, `file_path`, `filePath`.
-pub(super) fn names_a_path(name: &str) -> bool {
-    let Some(front) = name.len().checked_sub(4).and_then(|at| name.get(..at)) else { return false };
-    match (name.get(front.len()..), front.chars().last()) {
-        (Some("path"), last) => {
-            last.is_none_or(|last| !last.is_ascii_alphanumeric()) || front == "file"
-        }
-        (Some("Path"), last) => last.is_none_or(|last| last.is_ascii_lowercase()),
-        _ => false,
-    }
-}
-
-/// Names of values, beside paths, that may hold slashes although no specification can say so: folders, and what
-/// git calls references (git, "git-check-ref-format").
-const SLASHED: [&str; 7] = ["dir", "directory", "ref", "branch", "tag", "base", "head"];
-
-/// Whether a parameter's name says that its value may hold slashes.
-fn names_a_slashed(name: &str) -> bool {
-    SLASHED.contains(&name.rsplit(['_', '-']).next().unwrap_or(name)) || names_a_path(name)
-}
-
-/// A regular expression for the paths of a template in which values hold slashes, where the names
-/// of its parameters say that they may; and how specific it is: bytes of text behind the last such
-/// value, and in all.
-pub(super) fn slashed(template: &str) -> Option<(String, (usize, usize))> {
-    let mut regex = String::from("^");
-    let (mut behind, mut all) = (None, 0);
-    let mut rest = template;
-    while !rest.is_empty() {
-        let (text, tail) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
-        regex.push_str(&regex_lite::escape(text));
-        all += text.len();
-        behind = behind.map(|behind| behind + text.len());
-        let Some((name, tail)) = tail.strip_prefix('{').and_then(|tail| tail.split_once('}'))
-        else {
-            break;
-        };
-        if name.starts_with('*') {
-            return None;
-        }
-        if names_a_slashed(name) {
-            regex.push_str(".+");
-            behind = Some(0);
-        } else {
-            regex.push_str("[^/]+");
-        }
-        rest = tail;
-    }
-    regex.push('$');
-    behind.map(|behind| (regex, (behind, all)))
-}
-
-/// Reads text and braces up to the query or fragment.
-fn read_pieces(key: &str, pieces: &mut Vec<Piece>, changes: &mut Vec<String>) {
-    let mut rest = key;
-    while !rest.is_empty() {
-        let at = rest.find(['{', '?', '#', '<']).unwrap_or(rest.len());
-        let (text, tail) = rest.split_at(at);
-        if !text.is_empty() {
-            pieces.push(Piece::Text(text.to_owned()));
-        }
-        let close = if tail.starts_with('<') { '>' } else { '}' };
-        match tail.chars().next() {
-            None => return,
-            Some('?' | '#') => {
-                changes.push(format!("{tail:?} is no part of the path and is left out"));
-                return;
-            }
-            Some(open) => match closing(tail, open, close) {
-                Some(end) => {
-                    let inner = tail.get(1..end).unwrap_or_default();
-                    read_expression(inner, pieces, changes);
-                    rest = tail.get(end + 1..).unwrap_or_default();
-                }
-                None => {
-                    changes.push(format!("{open:?} has no counterpart, so it is taken as text"));
-                    pieces.push(Piece::Text(open.to_string()));
-                    rest = tail.get(1..).unwrap_or_default();
-                }
-            },
-        }
-    }
-}
-
-/// The place of the brace that closes the first one; regular expressions in them may nest.
-fn closing(text: &str, open: char, close: char) -> Option<usize> {
-    let mut depth = 0;
-    for (index, found) in text.char_indices() {
-        if found == open {
-            depth += 1;
-        } else if found == close {
-            depth -= 1;
-            if depth == 0 {
-                return Some(index);
-            }
-        }
-    }
-    None
-}
-
-/// Reads what stands in braces: a name, an expression of RFC 6570, or the forms of frameworks with
-/// a pattern (`{id:[0-9]+}`, `{name=shelves/*}`).
-fn read_expression(inner: &str, pieces: &mut Vec<Piece>, changes: &mut Vec<String>) {
-    let inner = inner.trim();
-    let (operator, list) = match inner.chars().next() {
-        Some(first @ ('+' | '#' | '.' | '/' | ';' | '?' | '&')) => {
-            (first, inner.get(1..).unwrap_or_default())
-        }
-        _ => (' ', inner),
-    };
-    if matches!(operator, '?' | '&' | '#' | ';') {
-        changes.push(format!("{{{inner}}} is no part of a segment and is left out"));
-        return;
-    }
-    if let (' ', Some((name, pattern))) = (operator, inner.split_once('=')) {
-        // google.api.http: the pattern of a variable over several segments.
-        changes.push(format!("{{{inner}}} is written out"));
-        for (index, segment) in pattern.split('/').enumerate() {
-            if index > 0 {
-                pieces.push(Piece::Text("/".to_owned()));
-            }
-            pieces.push(match segment {
-                "*" => Piece::Param(parameter_name(name)),
-                "**" => Piece::Rest(parameter_name(name)),
-                text => Piece::Text(text.to_owned()),
-            });
-        }
-        return;
-    }
-    let (list, pattern) = match list.split_once(':') {
-        Some((list, pattern)) if operator == ' ' => (list, Some(pattern)),
-        _ => (list, None),
-    };
-    if pattern.is_some() {
-        changes.push(format!("the pattern of {{{inner}}} is left out"));
-    }
-    let spans = pattern.is_some_and(|p| p.contains(".*") || p.contains(".+") || p == "path");
-    for name in list.split(',') {
-        if matches!(operator, '/' | '.') {
-            pieces.push(Piece::Text(operator.to_string()));
-        }
-        let starred = name.starts_with('*') || name.ends_with(['*', '+']);
-        let plain =
-            parameter_name(name.trim_matches(['*', '+', '?']).split(':').next().unwrap_or(""));
-        if plain != name && pattern.is_none() && !starred && operator == ' ' {
-            changes.push(format!("the parameter {name:?} is written {{{plain}}}"));
-        }
-        pieces.push(if starred || spans || operator == '+' {
-            Piece::Rest(plain)
-        } else {
-            Piece::Param(plain)
-        });
-    }
-}
-
-/// A name that a template may have.
-fn parameter_name(name: &str) -> String {
-    let valid = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    // A dot in front would be an operator of RFC 6570.
-    let name = name.trim_matches(|c| !valid(c)).trim_start_matches(['.', '-']);
-    let name: String = name.chars().map(|c| if valid(c) { c } else { '_' }).take(100).collect();
-    if name.is_empty() { "param".to_owned() } else { name }
-}
-
 /// Splits at the slashes of text.
-fn split_segments(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
+fn split_segments(form: &[Node]) -> Vec<Vec<Node>> {
     let mut segments = vec![Vec::new()];
-    for piece in pieces {
-        let Piece::Text(text) = piece else {
+    for node in form {
+        let Node::Text(text) = node else {
             if let Some(segment) = segments.last_mut() {
-                segment.push(piece);
+                segment.push(node.clone());
             }
             continue;
         };
@@ -251,9 +239,9 @@ fn split_segments(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
             let Some(segment) = segments.last_mut() else { continue };
             match segment.last_mut() {
                 // Nothing is left of what stood between them.
-                Some(Piece::Text(text)) => text.push_str(part),
+                Some(Node::Text(text)) => text.push_str(part),
                 _ if part.is_empty() => {}
-                _ => segment.push(Piece::Text(part.to_owned())),
+                _ => segment.push(Node::Text(part.to_owned())),
             }
         }
     }
@@ -262,9 +250,9 @@ fn split_segments(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
 }
 
 /// Leaves out the parameters of a segment (RFC 3986, 3.3), which are no part of an endpoint.
-fn cut_parameters(segment: &mut Vec<Piece>, changes: &mut Vec<String>) {
-    for (index, piece) in segment.iter_mut().enumerate() {
-        let Piece::Text(text) = piece else { continue };
+fn cut_parameters(segment: &mut Vec<Node>, changes: &mut Vec<String>) {
+    for (index, node) in segment.iter_mut().enumerate() {
+        let Node::Text(text) = node else { continue };
         let Some(at) = text.find(';') else { continue };
         let cut = text.split_off(at);
         changes.push(format!("{cut:?} and what follows in its segment is left out"));
@@ -274,48 +262,64 @@ fn cut_parameters(segment: &mut Vec<Piece>, changes: &mut Vec<String>) {
     }
 }
 
-/// One segment as a template has it; empty where nothing is left of it.
-fn write_segment(segment: &[Piece], last: bool, changes: &mut Vec<String>) -> String {
-    match segment {
-        [Piece::Rest(name)] if last => return format!("{{*{name}}}"),
-        [Piece::Text(text)] => match text.as_str() {
-            "*" | "**" => {
-                return if last { "{*rest}".to_owned() } else { "{param}".to_owned() };
-            }
-            text => {
-                if let Some(name) = text.strip_prefix(':').filter(|name| !name.is_empty()) {
-                    let name = parameter_name(name);
-                    changes.push(format!("{text:?} is taken for the parameter {{{name}}}"));
-                    return format!("{{{name}}}");
-                }
-            }
-        },
-        _ => {}
+/// A segment of a template.
+struct Segment {
+    /// Empty where nothing is left of it.
+    text: String,
+    /// A regular expression for it.
+    regex: String,
+    /// It is `{*name}`.
+    rest: bool,
+    /// A parameter of several segments stands beside text, and is taken for one segment.
+    mixed: bool,
+}
+
+fn write_segment(segment: &[Node], changes: &mut Vec<String>) -> Segment {
+    if let [Node::Rest(name)] = segment {
+        let text = format!("{{*{}}}", parameter_name(name));
+        return Segment { text, regex: ".+".to_owned(), rest: true, mixed: false };
     }
-    let mut written = String::new();
+    let mut written = Segment {
+        text: String::new(),
+        regex: String::new(),
+        rest: false,
+        mixed: segment.iter().any(|node| matches!(node, Node::Rest(_))),
+    };
     // The names of parameters side by side: nothing says where one ends, so they are one.
-    let mut names: Vec<&str> = Vec::new();
-    for piece in segment {
-        match piece {
-            Piece::Param(name) => names.push(name),
-            Piece::Rest(name) => {
-                changes.push(format!("{{{name}}} is taken for one segment"));
-                names.push(name);
+    let mut names: Vec<String> = Vec::new();
+    for node in segment {
+        match node {
+            Node::Param(name) | Node::Part(name) => {
+                names.push(parameter_name(name));
+                written.regex.push_str("[^/]+");
             }
-            Piece::Text(text) => {
-                write_parameter(&mut names, &mut written, changes);
-                write_text(text, &mut written);
+            Node::Rest(name) => {
+                names.push(parameter_name(name));
+                written.regex.push_str(".+");
             }
+            Node::Text(text) => {
+                write_parameter(&mut names, &mut written.text, changes);
+                let start = written.text.len();
+                write_text(text, &mut written.text);
+                let text = written.text.get(start..).unwrap_or_default();
+                written.regex.push_str(&regex_lite::escape(text));
+            }
+            Node::Choice(_) => {}
         }
     }
-    write_parameter(&mut names, &mut written, changes);
-    if written.starts_with(':') {
-        written.replace_range(..1, "%3A");
+    write_parameter(&mut names, &mut written.text, changes);
+    // As a template, these would be read as something else.
+    if written.text.starts_with(':') || matches!(written.text.as_str(), "*" | "**") {
+        let encoded = if written.text.starts_with(':') { "%3A" } else { "%2A" };
+        written.text.replace_range(..1, encoded);
+        if written.text == "%2A*" {
+            written.text = "%2A%2A".to_owned();
+        }
     }
     written
 }
 
-fn write_parameter(names: &mut Vec<&str>, written: &mut String, changes: &mut Vec<String>) {
+fn write_parameter(names: &mut Vec<String>, written: &mut String, changes: &mut Vec<String>) {
     if names.is_empty() {
         return;
     }

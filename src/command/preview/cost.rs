@@ -1,7 +1,6 @@
 //! What series cost Envoy, from measurements.
 
 use super::host::Stat;
-use crate::command::envoy_config;
 use crate::host::MetricKind;
 
 /// Memory of one series in Envoy, in bytes, with one worker and with four: the growth of its heap
@@ -48,7 +47,7 @@ pub(super) fn scrape(stat: &Stat) -> u64 {
         MetricKind::Histogram => {
             let comma = usize::from(inside > 0);
             let bucket = line + "_bucket".len() + comma + "le=\"\"".len() + digits(stat.count);
-            let (bounds, count) = bounds(metric);
+            let (bounds, count) = bounds(stat.bounds.as_deref());
             (bucket * (count + 1) + bounds + "+Inf".len())
                 + (line + "_sum".len() + digits(stat.value))
                 + (line + "_count".len() + digits(stat.count))
@@ -58,11 +57,9 @@ pub(super) fn scrape(stat: &Stat) -> u64 {
 }
 
 /// Characters of a histogram's bounds, and how many there are.
-fn bounds(metric: &str) -> (usize, usize) {
-    match envoy_config::buckets(metric) {
-        Some(buckets) => {
-            (buckets.bounds.iter().map(|b| b.to_string().len()).sum(), buckets.bounds.len())
-        }
+fn bounds(bounds: Option<&[u64]>) -> (usize, usize) {
+    match bounds {
+        Some(bounds) => (bounds.iter().map(|b| b.to_string().len()).sum(), bounds.len()),
         None => (ENVOY_BOUNDS.iter().map(|b| b.len()).sum(), ENVOY_BOUNDS.len()),
     }
 }

@@ -6,7 +6,9 @@
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
+use std::rc::Rc;
 
+use super::cost;
 use super::log::Entry;
 use crate::host::recorder::Recorder;
 use crate::host::{HeaderMap, Host, LogLevel, MetricKind, Property, SharedWrite};
@@ -22,6 +24,8 @@ pub struct Stat {
     pub value: u64,
     /// How often it was changed.
     pub count: u64,
+    /// The upper bounds of a histogram's buckets; `None` for Envoy's own.
+    pub bounds: Option<Rc<[u64]>>,
 }
 
 /// The host.
@@ -32,9 +36,17 @@ pub struct ReplayHost {
     places: RefCell<HashMap<(String, u32), u32>>,
     entry: RefCell<Entry>,
     now_ns: Cell<u64>,
+    /// Bounds of histograms by full name.
+    buckets: HashMap<String, Rc<[u64]>>,
 }
 
 impl ReplayHost {
+    /// A host whose histograms have these buckets, by full name.
+    pub fn new<'a>(buckets: impl Iterator<Item = (&'a str, &'a [u64])>) -> Self {
+        let buckets = buckets.map(|(name, bounds)| (name.to_owned(), bounds.into())).collect();
+        Self { buckets, ..Self::default() }
+    }
+
     /// The request that is shown.
     pub fn entry(&self) -> Ref<'_, Entry> {
         self.entry.borrow()
@@ -76,7 +88,8 @@ impl Host for ReplayHost {
         }
         let mut stats = self.stats.borrow_mut();
         let id = u32::try_from(stats.len()).ok()?;
-        stats.push(Stat { name: name.to_owned(), kind, value: 0, count: 0 });
+        let bounds = self.buckets.get(cost::parse_name(name).0).cloned();
+        stats.push(Stat { name: name.to_owned(), kind, value: 0, count: 0, bounds });
         places.insert(key, id);
         Some(id)
     }

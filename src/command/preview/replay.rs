@@ -9,6 +9,7 @@ use super::host::ReplayHost;
 use super::log::formats::FORMATS;
 use super::log::{Broken, Hints, Parser, Spread};
 use super::report::Directions;
+use crate::command::envoy_config::StatsConfig;
 use crate::config::{self, Config, InferenceMode, Mistakes};
 use crate::endpoint::{CanonicalPath, Decided, Inference};
 use crate::filter::Filter;
@@ -174,7 +175,9 @@ impl Replay {
         config.sampling.rate = 1.0;
         let plan = plan::compile(&config, Capacity::Checked)?;
         config.sampling.rate = rate;
-        let mut filter = Filter::new(ReplayHost::default(), 1);
+        let needs = StatsConfig::new(&config)?;
+        let buckets = needs.histograms().map(|(name, buckets)| (name, buckets.bounds.as_slice()));
+        let mut filter = Filter::new(ReplayHost::new(buckets), 1);
         let all = |name: &str| (name == "METRICS_SAMPLE_RATE").then(|| "1".to_owned());
         filter.configure(ROOT, configuration, all);
         Ok(Self {

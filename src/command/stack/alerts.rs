@@ -172,16 +172,22 @@ impl Alerts<'_> {
         let only = matched(&duration.recorded);
         let (subject, variables) = Self::subject(&duration.recorded);
         let seconds = &duration.seconds;
-        let bound = self.options.latency_seconds;
+        // A quantile is never above the highest bound, so that stands for a latency beyond it.
+        let highest =
+            duration.bounds.last().map(|&bound| bound as f64 / duration.per_second as f64);
+        let bound = highest.map_or(self.options.latency_seconds, |highest| {
+            self.options.latency_seconds.min(highest)
+        });
         let expr = format!(
-            "endpoint:{seconds}:p95_rate5m{only} > {bound}\n\
+            "endpoint:{seconds}:p95_rate5m{only} >= {bound}\n\
              and endpoint:{seconds}_count:rate5m > {MIN_RATE}"
         );
         let words = Words {
             summary: format!("{subject} is slow: p95 is {{{{ $value | humanizeDuration }}}}"),
             description: format!(
                 "For ten minutes, one request in twenty has taken {{{{ $value | humanizeDuration }}}} or \
-                 longer; the bound is {bound} s."
+                 longer; the bound is {bound} s{}.",
+                if highest == Some(bound) { ", the highest bucket" } else { "" }
             ),
             runbook: "1. Open the dashboard: do p50 and p95 rise together (everything is slow: \
                  load, database, garbage collection) or p95 alone (some requests: locks, a cold \

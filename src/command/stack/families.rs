@@ -1,5 +1,6 @@
 //! The metric families of a configuration, as Prometheus sees them.
 
+use crate::command::envoy_config::buckets;
 use crate::config::{Config, DurationUnit, MetricType};
 use crate::host::MetricKind;
 use crate::labels::source::SourcePlan;
@@ -31,6 +32,8 @@ pub struct Duration {
     pub seconds: String,
     /// Recorded units in a second.
     pub per_second: u64,
+    /// The upper bounds of its buckets, in recorded units, ascending.
+    pub bounds: Vec<u64>,
 }
 
 /// A metric of `custom_metrics`.
@@ -91,6 +94,7 @@ impl Families {
         Self {
             requests: only("http_requests_total"),
             duration: duration.map(|(measure, recorded)| Duration {
+                bounds: buckets(config, &recorded.name).map_or_else(Vec::new, |b| b.bounds),
                 recorded,
                 seconds: format!("{prefix}http_request_duration_seconds"),
                 per_second: per_second(measure),

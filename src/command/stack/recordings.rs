@@ -12,11 +12,10 @@
 
 use super::families::{Duration, Families, RequestFamily};
 use super::rule_file::PromRule;
-use crate::command::envoy_config::buckets;
 
 /// One rule per bucket, because a rule can set a label but not compute one.
 pub(super) fn seconds(duration: &Duration) -> Vec<PromRule> {
-    let Duration { recorded: RequestFamily { name, .. }, seconds, per_second } = duration;
+    let Duration { recorded: RequestFamily { name, .. }, seconds, per_second, bounds } = duration;
     let bucket = |source: String, le: String| {
         let mut rule = PromRule::recording(
             format!("{seconds}_bucket"),
@@ -25,9 +24,8 @@ pub(super) fn seconds(duration: &Duration) -> Vec<PromRule> {
         rule.labels.insert("le".to_owned(), le);
         rule
     };
-    let mut rules: Vec<PromRule> = buckets(name)
-        .into_iter()
-        .flat_map(|buckets| buckets.bounds)
+    let mut rules: Vec<PromRule> = bounds
+        .iter()
         .map(|&bound| bucket(same_bound(bound), decimal(bound, *per_second)))
         .collect();
     rules.push(bucket("=\"+Inf\"".to_owned(), "+Inf".to_owned()));

@@ -34,6 +34,14 @@ pub struct CustomMetric {
     /// Multiplies a value before it is rounded to the nearest whole number; above 0.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub scale: Option<f64>,
+    /// The upper bounds of a histogram's buckets, in the unit of what is recorded: whole numbers,
+    /// ascending, at most 100. Absent: those of the unit at the end of the name (`_microseconds`,
+    /// `_milliseconds`, `_bytes`), else Envoy's own.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        schemars(default, with = "Option<Vec<std::num::NonZeroU64>>", length(min = 1, max = 100))
+    )]
+    pub buckets: Option<Vec<f64>>,
 }
 
 /// A label of a custom metric: as in `labels`, but `from` is absent where the application reports

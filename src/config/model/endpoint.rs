@@ -11,9 +11,9 @@
 pub struct Endpoint {
     /// Templates of requests that are not recorded at all.
     pub exclude: Vec<String>,
-    /// Path templates. `{name}` is one segment or a part of one, `{*name}` at the end is the rest
-    /// of the path, `:verb` may follow the last segment, and a method may stand before the path.
-    /// The most specific template wins, whatever the order.
+    /// Path templates. `{name}` is one segment or a part of one, `{*name}` one or more segments,
+    /// once in a template, `:verb` may follow the last segment, and a method may stand before the
+    /// path. The most specific template wins, whatever the order.
     pub templates: Vec<String>,
     /// Regular expressions on the path, tried in order after the templates.
     pub rules: Vec<EndpointRule>,

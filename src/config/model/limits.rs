@@ -53,6 +53,15 @@ impl Limits {
     pub fn endpoints(&self) -> u32 {
         self.max_endpoints.or(self.max_values_per_label).unwrap_or(500)
     }
+
+    /// The key to raise where that is too few.
+    #[must_use]
+    pub fn endpoints_key(&self) -> &'static str {
+        match self.max_endpoints {
+            Some(_) => "limits.max_endpoints",
+            None => "limits.max_values_per_label",
+        }
+    }
 }
 
 /// `http_requests_detailed_total{endpoint,org,user}`.

@@ -61,6 +61,14 @@ pub struct RequestDuration {
     pub labels: Vec<String>,
     /// The unit of the values, which is also the end of the metric's name.
     pub unit: DurationUnit,
+    /// The upper bounds of the buckets in `unit`: whole numbers, ascending, at most 100.
+    /// `bootstrap`, `rules` and `dashboard` follow it; Envoy takes it up when it starts. Each is a
+    /// line per series in every scrape. Absent: bounds that fit most services.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        schemars(with = "Option<Vec<std::num::NonZeroU64>>", length(min = 1, max = 100))
+    )]
+    pub buckets: Option<Vec<f64>>,
 }
 
 impl Default for RequestDuration {
@@ -69,6 +77,7 @@ impl Default for RequestDuration {
             enabled: true,
             labels: names(&["method", "endpoint"]),
             unit: DurationUnit::Microseconds,
+            buckets: None,
         }
     }
 }
@@ -118,11 +127,19 @@ pub struct ResponseSize {
     pub enabled: bool,
     /// Label names: built-in ones or those defined in `labels`.
     pub labels: Vec<String>,
+    /// The upper bounds of the buckets in bytes: whole numbers, ascending, at most 100.
+    /// `bootstrap`, `rules` and `dashboard` follow it; Envoy takes it up when it starts. Each is a
+    /// line per series in every scrape. Absent: bounds that fit most services.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        schemars(with = "Option<Vec<std::num::NonZeroU64>>", length(min = 1, max = 100))
+    )]
+    pub buckets: Option<Vec<f64>>,
 }
 
 impl Default for ResponseSize {
     fn default() -> Self {
-        Self { enabled: true, labels: names(&["method", "endpoint"]) }
+        Self { enabled: true, labels: names(&["method", "endpoint"]), buckets: None }
     }
 }
 
@@ -138,11 +155,19 @@ pub struct RequestSize {
     pub enabled: bool,
     /// Label names: built-in ones or those defined in `labels`.
     pub labels: Vec<String>,
+    /// The upper bounds of the buckets in bytes: whole numbers, ascending, at most 100.
+    /// `bootstrap`, `rules` and `dashboard` follow it; Envoy takes it up when it starts. Each is a
+    /// line per series in every scrape. Absent: bounds that fit most services.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        schemars(with = "Option<Vec<std::num::NonZeroU64>>", length(min = 1, max = 100))
+    )]
+    pub buckets: Option<Vec<f64>>,
 }
 
 impl Default for RequestSize {
     fn default() -> Self {
-        Self { enabled: false, labels: names(&["method", "endpoint"]) }
+        Self { enabled: false, labels: names(&["method", "endpoint"]), buckets: None }
     }
 }
 

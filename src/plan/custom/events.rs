@@ -6,6 +6,7 @@ use crate::custom::header;
 use crate::custom::post::MAX_PATH_BYTES;
 use crate::endpoint::CanonicalPath;
 use crate::labels::source::{LabelPlan, SourcePlan};
+use crate::plan::choice::Lists;
 use crate::plan::compile::Compiler;
 
 /// Response headers that HTTP itself needs, so that they cannot be taken away.
@@ -81,7 +82,10 @@ impl Compiler<'_> {
             let message = "does not go with \"source\": \"event\", where the application reports the value; drop it";
             self.mistakes.add(format!("{at}.{key}"), message);
         }
-        let choice = self.choice(at, map.as_ref(), allow.as_deref(), default.as_deref());
+        let max_values = self.config.limits.values() as usize;
+        let (map, allow, default) = (map.as_ref(), allow.as_deref(), default.as_deref());
+        let limit = "limits.max_values_per_label";
+        let choice = self.choice(at, Lists { map, allow, default, max_values, limit });
         self.hash_goes(at, *hash, &choice, false);
         Some(LabelPlan {
             name: name.to_owned(),
@@ -89,7 +93,7 @@ impl Compiler<'_> {
             source: SourcePlan::Reported,
             choice,
             hash: *hash,
-            max_values: self.config.limits.values() as usize,
+            max_values,
         })
     }
 

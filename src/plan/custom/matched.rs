@@ -3,14 +3,13 @@
 use super::metric_kind;
 use crate::config::number::json as shown;
 use crate::config::{
-    CustomLabel, CustomMetric, InferenceMode, Label, Match, MetricType, MetricValue, Source,
-    ValueSource, join,
+    CustomLabel, CustomMetric, Label, Match, MetricType, MetricValue, Source, ValueSource, join,
 };
 use crate::custom::number::Number;
 use crate::custom::rules::{Conditions, HeaderCondition, HeaderPlace, Rule, ValuePlan};
 use crate::endpoint::Endpoints;
+use crate::labels::OTHER;
 use crate::labels::source::LabelPlan;
-use crate::labels::{OTHER, UNMATCHED};
 use crate::plan::compile::Compiler;
 use crate::request::MAX_HEADER;
 use crate::request::method;
@@ -27,7 +26,7 @@ impl Compiler<'_> {
         let Match { methods, endpoints: names, statuses, .. } = conditions;
         let at = format!("{path}.match");
         self.rule_methods(&at, methods);
-        self.rule_endpoints(&at, names, endpoints);
+        let names = self.endpoint_names(&format!("{at}.endpoints"), names, methods, endpoints);
         let statuses = self.statuses(&format!("{at}.statuses"), statuses);
         // Headers are read only for the methods that some rule needs them for.
         self.needed_for = match methods.iter().any(|name| name == OTHER) {
@@ -53,8 +52,7 @@ impl Compiler<'_> {
             })
             .collect();
         let metric = self.custom_plan(path, metric, labels)?;
-        let conditions =
-            Conditions { methods: methods.clone(), endpoints: names.clone(), statuses };
+        let conditions = Conditions { methods: methods.clone(), endpoints: names, statuses };
         Some((Rule { metric, value: value?, headers }, conditions))
     }
 
@@ -69,35 +67,6 @@ impl Compiler<'_> {
                 let message = format!("{name:?}: methods are case-sensitive; write {upper:?}");
                 self.mistakes.add(at, message);
             }
-        }
-    }
-
-    pub(in crate::plan) fn rule_endpoints(
-        &mut self,
-        at: &str,
-        names: &[String],
-        endpoints: &Endpoints,
-    ) {
-        let endpoint = &self.config.endpoint;
-        let open = endpoint.inference != InferenceMode::Off || endpoint.route_name;
-        for (index, name) in names.iter().enumerate() {
-            let known = name == UNMATCHED || endpoints.labels().contains(name);
-            let message = if name.is_empty() {
-                "is empty; write an endpoint as it stands in the label".to_owned()
-            } else if name == OTHER {
-                format!(
-                    "{OTHER} is what a limit makes of endpoints, and rules see them before; name the endpoints"
-                )
-            } else if name.contains(' ') && !known {
-                format!("{name:?}: write the endpoint alone, and its method into `methods`")
-            } else if !known && !open {
-                format!(
-                    "{name:?} is not in `endpoint.templates` or `endpoint.rules`, and nothing is inferred, so no request can have it; add a template"
-                )
-            } else {
-                continue;
-            };
-            self.mistakes.add(format!("{at}.endpoints[{index}]"), message);
         }
     }
 
@@ -116,11 +85,9 @@ impl Compiler<'_> {
                 format!("{name:?} is not a header; name the one that must be there")
             } else if value.is_empty() {
                 "is empty; write the value, or \"*\" for any".to_owned()
-            } else if value.len() > MAX_HEADER {
+            } else if value.len() >= MAX_HEADER {
+                // What has just as many bytes may be the beginning of something longer.
                 format!("is too long; {MAX_HEADER} bytes of a header are compared")
-            } else if !of_request && name.eq_ignore_ascii_case(&self.config.events.response_header)
-            {
-                "carries events, and is gone before rules look at it; use another header".to_owned()
             } else {
                 String::new()
             };
@@ -128,13 +95,27 @@ impl Compiler<'_> {
                 self.mistakes.add(at, message);
                 continue;
             }
-            let Some(header) = self.header(&at, name) else { continue };
             let header = if of_request {
+                let Some(header) = self.sent_header(&at, name) else { continue };
                 HeaderPlace::Request(self.request_header(&header))
             } else {
+                let Some(header) = self.answered_header(&at, name) else { continue };
                 HeaderPlace::Response(self.response_header(header))
             };
             let value = Some(value.clone()).filter(|value| value != "*");
+            let other = found.iter().find(|known: &&HeaderCondition| {
+                known.header == header
+                    && known.value.is_some()
+                    && value.is_some()
+                    && known.value != value
+            });
+            if other.is_some() {
+                self.mistakes.add(
+                    at,
+                    "is the same header as another one here, and cannot have two values; write one, and a metric for each value",
+                );
+                continue;
+            }
             found.push(HeaderCondition { header, value });
         }
         found

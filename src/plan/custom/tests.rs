@@ -146,7 +146,7 @@ fn every_mistake_is_named_by_its_path_with_a_remedy() {
         ),
         (
             rule(&json!({"labels": {"my_status": {"from": "status"}}})),
-            "custom_metrics[0].labels.my_status: `status` is the end of `my_status`",
+            "custom_metrics[0].labels.my_status: `my_status` ends in `status`",
         ),
         (
             rule(&json!({"labels": {"tus": {"from": "status"}}})),
@@ -154,7 +154,7 @@ fn every_mistake_is_named_by_its_path_with_a_remedy() {
         ),
         (
             rule(&json!({"labels": {"a_hit": {"from": "status"}, "hit": {"from": "method"}}})),
-            "custom_metrics[0].labels.a_hit: `hit` is the end of `a_hit`",
+            "custom_metrics[0].labels.a_hit: `a_hit` ends in `hit`",
         ),
         (
             rule(&json!({"labels": {"x": {"from": "request_header"}}})),
@@ -199,7 +199,7 @@ fn every_mistake_is_named_by_its_path_with_a_remedy() {
         ),
         (
             rule(&json!({"match": {"endpoints": ["POST /a"]}})),
-            "custom_metrics[0].match.endpoints[0]: \"POST /a\": write the endpoint alone",
+            "custom_metrics[0].match.endpoints[0]: \"POST /a\": endpoints have no method; write \"/a\"",
         ),
         (
             json!({"endpoint": {"inference": "off"}, "custom_metrics": [{"name": "a", "type": "counter", "match": {"endpoints": ["/a"]}}]}),
@@ -364,7 +364,7 @@ fn ways_to_report_are_checked() {
         json!({"name": "b", "type": "counter", "match": {"response_headers": {"X-Events": "*"}}});
     config["custom_metrics"].as_array_mut().unwrap().push(matching);
     let mistakes = loaded(&config).err().unwrap();
-    assert!(mistakes[0].contains("carries events, and is gone before"), "{mistakes:?}");
+    assert!(mistakes[0].contains("carries events, and is taken away before"), "{mistakes:?}");
 }
 
 #[test]

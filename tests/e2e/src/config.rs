@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::Engine;
+use route_metrics::command::envoy_config::yaml;
 use serde_json::{Map, Value, json};
 
 use crate::repository;
@@ -497,9 +498,9 @@ fn bootstrap(plugin: &Plugin, directory: &Path) -> Value {
     let printed = print(&plugin.text()).or_else(|_| print("{}")).unwrap_or_else(|stderr| {
         panic!("route-metrics bootstrap: {}", String::from_utf8_lossy(&stderr))
     });
-    let document: Value =
-        serde_yaml_ng::from_slice(&printed).expect("`route-metrics bootstrap` prints YAML");
-    document.get("stats_config").cloned().expect("`route-metrics bootstrap` prints stats_config")
+    let documents = yaml(&printed).expect("`route-metrics bootstrap` prints YAML");
+    let stats = documents.first().and_then(|document| document.get("stats_config"));
+    stats.cloned().expect("`route-metrics bootstrap` prints stats_config")
 }
 
 /// The labels that a stats configuration takes out of stat names in this project's form.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::http1::Connection;
 pub use crate::scrape::Table;
 use crate::wait::eventually_equal;
-use crate::{Envoy, Request, http1};
+use crate::{Envoy, Request, Upstream, http1};
 use serde_json::{Value, json};
 
 /// The labels of `http_requests_total` unless configured otherwise.
@@ -87,6 +88,22 @@ pub fn templates(templates: &[&str]) -> Value {
 #[track_caller]
 pub fn get(envoy: &Envoy, path: &str) {
     assert_eq!(http1::send(envoy.address(), &Request::get(path)).unwrap().status, 200);
+}
+
+/// Asks for an answer that is [cut](crate::Answer::cut) off, once its head has come through; none of
+/// what must follow does.
+#[track_caller]
+pub fn cut_off(envoy: &Envoy, upstream: &Upstream, request: &Request) -> u16 {
+    let mut client = Connection::open(envoy.address()).unwrap();
+    client.send(&request.to_http1()).unwrap();
+    let head = client.response(true).unwrap();
+    eventually_equal("held answers", 1, || upstream.held());
+    upstream.release();
+    let length =
+        head.header("content-length").map(|text| String::from_utf8_lossy(text).into_owned());
+    let length = length.and_then(|text| text.parse().ok()).expect("the length is announced");
+    client.read_exactly(length).expect_err("the answer is cut off");
+    head.status
 }
 
 /// The configurations of [`expect_update`].

@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client on plain sockets: bytes out as given, responses parsed.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
@@ -76,7 +76,7 @@ impl Connection {
     pub fn wait_closed(mut self) -> bool {
         let mut rest = [0; 4096];
         loop {
-            match self.stream.read(&mut rest) {
+            match tcp::read(&mut self.stream, &mut rest) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
@@ -86,12 +86,7 @@ impl Connection {
 
     fn fill(&mut self) -> Result<usize, NoResponse> {
         let mut buffer = [0; 16 * 1024];
-        let read = loop {
-            match self.stream.read(&mut buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                outcome => break outcome?,
-            }
-        };
+        let read = tcp::read(&mut self.stream, &mut buffer)?;
         self.unread.extend_from_slice(buffer.get(..read).unwrap_or_default());
         Ok(read)
     }

@@ -75,6 +75,16 @@ pub fn repository() -> PathBuf {
     root.canonicalize().expect("the sources are where they were built")
 }
 
+/// A file of the folder that `ROUTE_METRICS_CORPORA` names, for tests that ask for more than a clone has;
+/// `make test-corpora` sets it.
+#[track_caller]
+pub fn corpus(file: &str) -> String {
+    let folder = std::env::var_os("ROUTE_METRICS_CORPORA")
+        .expect("ROUTE_METRICS_CORPORA names the folder of the corpora");
+    let path = PathBuf::from(folder).join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// A new directory under `target/e2e`, removed with the value.
 pub(crate) fn temporary_directory(prefix: &str) -> TempDir {
     let parent = repository().join("target/e2e");

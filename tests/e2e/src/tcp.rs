@@ -45,7 +45,7 @@ impl Session {
     pub fn echo(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
         loop {
-            let read = self.stream.read(&mut buffer)?;
+            let read = read(&mut self.stream, &mut buffer)?;
             if read == 0 {
                 return Ok(());
             }
@@ -56,7 +56,7 @@ impl Session {
     /// Waits until the other side closes the connection; what comes before is forgotten.
     pub fn wait_closed(&mut self) {
         let mut buffer = [0; 4096];
-        while self.stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        while read(&mut self.stream, &mut buffer).is_ok_and(|read| read > 0) {}
     }
 
     /// Closes this side's half: nothing more is sent, but the other side still can.
@@ -77,13 +77,23 @@ pub fn send_many(to: &mut impl Write, count: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// [`Read::read`], once more where a signal came between.
+pub fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Reads so many bytes and forgets them.
 pub fn discard(from: &mut impl Read, count: usize) -> io::Result<()> {
     let mut block = [0; 64 * 1024];
     let mut left = count;
     while left > 0 {
         let now = left.min(block.len());
-        let read = from.read(block.get_mut(..now).unwrap_or_default())?;
+        let read = read(from, block.get_mut(..now).unwrap_or_default())?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

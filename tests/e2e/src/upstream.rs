@@ -109,7 +109,8 @@ impl Answer {
         self.word("reset")
     }
 
-    /// Resets the connection in the middle of the body (which needs a size).
+    /// Sends half of the body (which needs a size), and resets the connection once
+    /// [`Upstream::release`] says so: a reset discards what the other side has not read yet.
     #[must_use]
     pub fn cut(self) -> Self {
         self.word("cut")
@@ -217,12 +218,16 @@ impl Drop for Upstream {
     }
 }
 
-/// An address on which nobody listens: connections to it are refused. Nobody else can take it
-/// before the process ends.
+/// An address on which nobody listens: connections to it are refused.
+///
+/// It stays bound, without listening, until the process ends, so that the kernel gives it to nobody who
+/// asks for any free port. A program that is told to listen there can do so all the same, because it
+/// and this socket have both set `SO_REUSEADDR`, as servers do; so this also chooses ports for programs that
+/// cannot do so themselves.
 pub fn refusing_address() -> SocketAddr {
     static BOUND: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
-    // Bound but not listening.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("a new socket");
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port on loopback");
     let address = socket.local_addr().ok().and_then(|address| address.as_socket());
     lock(&BOUND).push(socket);
@@ -368,8 +373,7 @@ fn obey(
     if cut {
         out.extend_from_slice(body.get(..body.len() / 2).unwrap_or_default());
         stream.write_all(&out)?;
-        // A reset discards what the other side has not read yet.
-        thread::sleep(Duration::from_millis(100));
+        hold(shared);
         return reset(stream);
     }
     if !head_only {

@@ -1,10 +1,13 @@
 //! Events that are posted: what they are answered with, and that a refused post leaves no trace.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 use route_metrics_e2e::http2::{head, with_connection};
-use route_metrics_e2e::{Binary, Envoy, Plugin, Request, Response, Setup, Upstream, http1, http2};
+use route_metrics_e2e::wait::DEADLINE;
+use route_metrics_e2e::{
+    Binary, Envoy, Plugin, Request, Response, Setup, Upstream, http1, http2, tcp,
+};
 use serde_json::{Value, json};
 
 use crate::reporting::plugin;
@@ -114,7 +117,7 @@ fn converse(stream: &mut TcpStream, bytes: &[u8], end: &str) -> String {
     let mut text = String::new();
     while !text.contains(end) {
         let mut buffer = [0; 4096];
-        let read = stream.read(&mut buffer).unwrap();
+        let read = tcp::read(stream, &mut buffer).unwrap();
         assert!(read > 0, "the connection ended after {text:?}");
         text.push_str(&String::from_utf8_lossy(&buffer[..read]));
     }
@@ -128,7 +131,7 @@ fn bodies_may_come_in_any_way_that_http_knows() {
         let body = format!("[{GOOD}]");
         let head = "POST /metric-events HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
         let mut stream = TcpStream::connect(envoy.address()).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
         // Chunks, one connection after another.
         let (first, second) = body.split_at(7);
         let chunk = |part: &str| format!("{:x}\r\n{part}\r\n", part.len());

@@ -1,5 +1,6 @@
 //! Rules and events, exact over all workers, within their limits.
 
+use route_metrics_e2e::wait::eventually_equal;
 use route_metrics_e2e::{Answer, Binary, Request, Setup, Upstream, http1, http2};
 use serde_json::{Value, json};
 
@@ -164,9 +165,10 @@ fn rules_are_sampled_and_events_are_not() {
     }
     let cache = table(&[(["get", "true"], 4000)]);
     expect_table(&envoy, "cache_total", &["operation", "hit"], &cache);
-    // 400 that are kept, each with weight 1, and the others of which a fifth stands for all: four
+    // 400 that are kept, each with weight 1, and the others of which a fifth stands for all: five
     // standard errors of a sum of 3,600 times 2.
+    let error = 5.0 * 2.0 * (3600.0_f64 * 4.0).sqrt();
+    eventually_equal("requests", 4000.0, || envoy.scrape().sum("route_metrics_requests_total"));
     let rows = envoy.scrape().sum("rows_total");
-    let error = 4.0 * 2.0 * (3600.0_f64 * 4.0).sqrt();
     assert!((rows - 8000.0).abs() < error, "{rows}");
 }

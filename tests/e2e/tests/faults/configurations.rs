@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use route_metrics_e2e::config::{Stats, cluster, stats_for};
-use route_metrics_e2e::wait::eventually_equal;
+use route_metrics_e2e::wait::{DEADLINE, SetOnDrop, eventually_equal};
 use route_metrics_e2e::{Binary, Plugin, Request, Setup, Upstream, http1, tcp};
 use serde_json::json;
 
@@ -27,6 +27,7 @@ fn an_update_each_100_ms_under_load_loses_and_fails_nothing() {
     let envoy = setup.start();
     let done = AtomicBool::new(false);
     let (sent, updates) = thread::scope(|scope| {
+        let stop = SetOnDrop(&done);
         let clients: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(|| {
@@ -39,20 +40,23 @@ fn an_update_each_100_ms_under_load_loses_and_fails_nothing() {
                 })
             })
             .collect();
-        let end = Instant::now() + Duration::from_secs(5);
+        let taken = || envoy.stat("listener_manager.lds.update_success");
         let mut updates = 0;
-        while Instant::now() < end {
+        // What a slow machine has not taken yet, it leaves out for the next one.
+        let end = Instant::now() + DEADLINE;
+        while updates < 40 || taken() < Some(15) {
+            assert!(Instant::now() < end, "{:?} of {updates} updates", taken());
             updates += 1;
             let more = format!("/n{updates}");
             envoy.write_listeners(&setup.clone().filter(templates(&["/users/{id}", &more])));
             thread::sleep(Duration::from_millis(100));
         }
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
         (clients.into_iter().map(|client| client.join().unwrap()).sum::<u64>(), updates)
     });
     let taken = envoy.stat("listener_manager.lds.update_success");
     println!("{sent} requests, {updates} updates, of which Envoy took {taken:?}");
-    assert!(taken > Some(10) && sent > 100);
+    assert!(sent > updates);
     let expected = table(&[(["GET", "/users/{id}", "200"], sent)]);
     expect_table(&envoy, "http_requests_total", &REQUEST, &expected);
     expect_decisions(&envoy, sent, 0, 0);

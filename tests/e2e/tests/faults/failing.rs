@@ -1,17 +1,17 @@
 //! Requests that go wrong are counted once, under the right exception, and kill no VM.
 
-use std::time::Duration;
-
 use route_metrics_e2e::config::{cluster, direct_response, route};
 use route_metrics_e2e::http1::{self, Connection};
 use route_metrics_e2e::http2_frames::{self, Outcome};
 use route_metrics_e2e::scrape::Table;
 use route_metrics_e2e::upstream::refusing_address;
-use route_metrics_e2e::wait::eventually_equal;
+use route_metrics_e2e::wait::{eventually_equal, until};
 use route_metrics_e2e::{Answer, Binary, Envoy, Request, Setup, Upstream, http2};
 use serde_json::json;
 
-use route_metrics_e2e::expect::{Counted, EXCEPTION, REQUEST, count, expect_counted, expect_table};
+use route_metrics_e2e::expect::{
+    Counted, EXCEPTION, REQUEST, count, cut_off, expect_counted, expect_table,
+};
 
 /// A request of which Envoy's parser saw no headers.
 const UNREAD: Counted = ("_OTHER", "_UNMATCHED", "400", Some("DownstreamProtocolError"));
@@ -260,7 +260,7 @@ fn upstreams_that_fail() {
         }
         // The head of the answer came through before the upstream broke off.
         let cut = Request::get("/users/1").answer(&answer().size(9000).cut());
-        http1::send(envoy.address(), &cut).unwrap_err();
+        assert_eq!(cut_off(&envoy, &upstream, &cut), 200);
         count(&mut requests, ["GET", "/users/{id}", "200"]);
         count(&mut exceptions, ["/users/{id}", "UpstreamProtocolError"]);
 
@@ -322,7 +322,7 @@ fn clients_that_vanish() {
         let held = Request::get("/users/1").answer(&Answer::new().hold());
         let gone = |method| (method, "/users/{id}", "0", Some("DownstreamConnectionTermination"));
 
-        for reset in [false, true] {
+        for (gone, reset) in [(1, false), (2, true)] {
             let mut client = Connection::open(envoy.address()).unwrap();
             client.send(&held.to_http1()).unwrap();
             eventually_equal("held requests", 1, || upstream.held());
@@ -331,6 +331,7 @@ fn clients_that_vanish() {
             } else {
                 drop(client);
             }
+            envoy.wait_for_access_log(gone);
             upstream.release();
             eventually_equal("held requests", 0, || upstream.held());
         }
@@ -346,13 +347,9 @@ fn clients_that_vanish() {
             let mut client = client.ready().await.unwrap();
             let head = http2::head(&held).unwrap();
             let (_response, mut stream) = client.send_request(head, true).unwrap();
-            while upstream.held() == 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            until("a held request", || upstream.held() > 0).await;
             stream.send_reset(h2::Reason::CANCEL);
-            while envoy.access_log().len() < 4 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            until("the last line of the access log", || envoy.access_log().len() == 4).await;
         })
         .unwrap();
         upstream.release();

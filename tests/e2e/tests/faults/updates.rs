@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use route_metrics_e2e::http1::{self, Connection};
-use route_metrics_e2e::wait::eventually_equal;
+use route_metrics_e2e::wait::{SetOnDrop, eventually_equal};
 use route_metrics_e2e::{Answer, Binary, Envoy, Request, Setup, Upstream};
 use serde_json::{Value, json};
 
@@ -42,6 +42,7 @@ fn updates_under_load_lose_nothing() {
     let to = envoy.address();
     let done = AtomicBool::new(false);
     let sent = thread::scope(|scope| {
+        let stop = SetOnDrop(&done);
         let clients: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
@@ -58,7 +59,7 @@ fn updates_under_load_lose_nothing() {
         for configuration in [&second, &first, &second, &first] {
             assert!(envoy.update(&setup.clone().filter(configuration.clone())));
         }
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
         clients.into_iter().map(|client| client.join().unwrap()).sum::<u64>()
     });
     assert!(sent > 0);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use route_metrics_e2e::config::{cluster, route};
 use route_metrics_e2e::http1::{self, Connection};
+use route_metrics_e2e::wait::until;
 use route_metrics_e2e::{Answer, Binary, Request, Setup, Upstream, http2, tcp};
 use serde_json::json;
 
@@ -111,9 +112,7 @@ fn a_client_that_vanishes_with_fifty_streams() {
         for _ in 0..50 {
             open.push(client.send_request(http2::head(&request).unwrap(), true).unwrap());
         }
-        while upstream.held() < 50 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("held requests", || upstream.held() == 50).await;
     })
     .unwrap();
     expect_counted(&envoy, &[GONE_UNANSWERED; 50]);
@@ -165,7 +164,8 @@ fn streams_that_are_reset_amid_a_response() {
             .filter(json!({"endpoint": {"templates": ["/files/{name}"], "inference": "off"}}))
             .access_log("%RESPONSE_CODE% %RESPONSE_FLAGS%")
             .start();
-        http2::with_connection(envoy.address(), |client| async move {
+        http2::with_connection(envoy.address(), |client| async {
+            let client = client;
             for _ in 0..2 {
                 let mut ready = client.clone().ready().await.unwrap();
                 let head = http2::head(&Request::get("/files/big")).unwrap();
@@ -179,7 +179,7 @@ fn streams_that_are_reset_amid_a_response() {
                 }
             }
             // The last one is reset only once the connection has been served.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            until("the resets", || envoy.access_log().len() == 2).await;
         })
         .unwrap();
         let gone = ("GET", "/files/{name}", "200", Some("DownstreamRemoteReset"));

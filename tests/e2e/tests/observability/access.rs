@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use base64::Engine;
-use route_metrics_e2e::prometheus::free_address;
+use route_metrics_e2e::prometheus::{free_address, was_slow};
 use route_metrics_e2e::wait::{eventually, poll};
 use route_metrics_e2e::{Request, Upstream, http1, repository};
 use serde_json::{Value, json};
@@ -102,6 +102,7 @@ fn target(program: &Program, at: SocketAddr) -> (String, String) {
         let target = &found["data"]["activeTargets"][0];
         match target["health"].as_str() {
             Some("unknown") | None => Err(program.log()),
+            Some(_) if was_slow(target) => Err(target.to_string()),
             Some(health) => Ok((health.to_owned(), target["lastError"].to_string())),
         }
     })

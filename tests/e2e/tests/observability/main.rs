@@ -6,4 +6,5 @@ mod forms;
 mod products;
 mod running;
 mod support;
+mod targets;
 mod tracing;

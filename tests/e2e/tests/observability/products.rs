@@ -1,7 +1,7 @@
 //! What `route-metrics bootstrap` prints for Istio and Envoy Gateway, put into a real Envoy in the
 //! form in which those products write it.
 
-use route_metrics::command::envoy_config::{buckets, yaml};
+use route_metrics::command::envoy_config::yaml;
 use route_metrics_e2e::{
     Answer, Envoy, Request, Setup, Stats, Upstream, command, http1, repository,
 };
@@ -9,8 +9,18 @@ use serde_json::{Value, json};
 
 const DURATION: &str = "http_request_duration_microseconds";
 
+/// Bounds of two digits, which Envoy keeps as they are.
+const BOUNDS: [u64; 3] = [1_500, 40_000, 7_500_000];
+
+fn plugin() -> Value {
+    json!({
+        "endpoint": {"templates": ["/users/{id}"]},
+        "metrics": {"request_duration": {"buckets": BOUNDS}},
+    })
+}
+
 fn printed(option: &str) -> Vec<Value> {
-    yaml(&command(&["bootstrap", option, "-"], b"{}".to_vec())).unwrap()
+    yaml(&command(&["bootstrap", option, "-"], plugin().to_string().into_bytes())).unwrap()
 }
 
 /// Labels are beside the name, and the buckets are those of the plugin.
@@ -27,12 +37,11 @@ fn expect_labels_and_buckets(envoy: &Envoy) {
     });
     let mut found: Vec<u64> = bounds.iter().filter_map(|bound| bound.parse().ok()).collect();
     found.sort_unstable();
-    assert_eq!(found, buckets(DURATION).unwrap().bounds);
+    assert_eq!(found, BOUNDS);
 }
 
 fn setup(upstream: &Upstream, stats: Value) -> Setup {
-    let filter = json!({"endpoint": {"templates": ["/users/{id}"]}});
-    Setup::new(upstream.address()).filter(filter).stats(Stats::Given(stats))
+    Setup::new(upstream.address()).filter(plugin()).stats(Stats::Given(stats))
 }
 
 /// Istio adds one expression per `extraStatTags` to those of its bootstrap template, and one entry

@@ -1,5 +1,5 @@
-//! Requests over HTTP/3. The client is Envoy itself: one listener takes HTTP/1.1 and sends it on over
-//! QUIC to another one, where the filter is.
+//! Requests over HTTP/3. The client is an Envoy, too: it takes HTTP/1.1 and sends it on over QUIC to
+//! the one where the filter is.
 //!
 //! Envoy never tells a filter to log such a stream, only that it is gone; see `proxy_on_delete` in
 //! `src/module/wasm.rs`.
@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use route_metrics_e2e::config::{self, LISTENER, Stats, stats_for};
+use route_metrics_e2e::config::{self, Stats, stats_for};
 use route_metrics_e2e::wait::eventually_equal;
 use route_metrics_e2e::{Answer, Binary, Request, Setup, Upstream, http1};
 use serde_json::{Value, json};
@@ -40,7 +40,6 @@ fn quic(side: &str, context: &str, tls: Value) -> Value {
 fn requests_over_http_3() {
     let directory = tempfile::tempdir().unwrap();
     certificate(directory.path());
-    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for binary in Binary::tested() {
         let upstream = Upstream::start();
         let mut listener = Setup::new(upstream.address())
@@ -48,7 +47,6 @@ fn requests_over_http_3() {
                 "labels": {"protocol": {"from": "protocol"}},
                 "metrics": {"requests_total": {"labels": ["endpoint", "status", "protocol"]}},
             }))
-            .port(port)
             .connection_manager(json!({"codec_type": "HTTP3"}))
             .listener(directory.path());
         listener["name"] = "quic".into();
@@ -62,7 +60,13 @@ fn requests_over_http_3() {
                 "certificate_chain": file("certificate.pem"), "private_key": file("key.pem"),
             }]}}),
         );
-        let mut over_quic = config::cluster("quic", ([127, 0, 0, 1], port).into());
+        let labels = ["endpoint", "status", "protocol", "method", "type", "decision"];
+        let envoy = Setup::new(upstream.address())
+            .binary(&binary)
+            .stats(Stats::Given(stats_for(&labels)))
+            .more_listener(listener)
+            .start();
+        let mut over_quic = config::cluster("quic", envoy.listener("quic"));
         over_quic["typed_extension_protocol_options"] = json!({
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3\
@@ -80,13 +84,10 @@ fn requests_over_http_3() {
                 }},
             }),
         );
-        let labels = ["endpoint", "status", "protocol", "method", "type", "decision"];
-        let envoy = Setup::new(upstream.address())
+        let client = Setup::new(upstream.address())
             .binary(&binary)
-            .stats(Stats::Given(stats_for(&labels)))
             .cluster(over_quic)
             .route(config::route("/", "quic"))
-            .more_listener(listener)
             .start();
         let requests: Vec<_> = (0..20)
             .map(|n| {
@@ -98,8 +99,7 @@ fn requests_over_http_3() {
                 Request::get(format!("/users/{n}")).answer(&answer)
             })
             .collect();
-        for (n, response) in
-            http1::send_all(envoy.listener(LISTENER), 2, &requests).into_iter().enumerate()
+        for (n, response) in http1::send_all(client.address(), 2, &requests).into_iter().enumerate()
         {
             let expected = [500, 503, 200, 200][n % 4];
             assert_eq!(response.unwrap().status, expected);

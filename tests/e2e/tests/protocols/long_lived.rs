@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use route_metrics_e2e::http1::{self, Connection};
-use route_metrics_e2e::wait::eventually_equal;
+use route_metrics_e2e::wait::{SetOnDrop, eventually_equal, until};
 use route_metrics_e2e::{Binary, Envoy, Request, Setup, http2, tcp};
 use serde_json::{Value, json};
 
@@ -132,9 +132,8 @@ fn a_web_socket_over_http_2() {
         http2::with_connection(envoy.address(), |client| async {
             let mut client = client.ready().await.unwrap();
             // Envoy says that it takes them with its settings, which come after the connection.
-            while !client.is_extended_connect_protocol_enabled() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            let allowed = || client.is_extended_connect_protocol_enabled();
+            until("Envoy's settings", allowed).await;
             let request = Request::new("CONNECT", "/live").header("sec-websocket-version", "13");
             let mut head = http2::head(&request).unwrap();
             head.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
@@ -149,8 +148,8 @@ fn a_web_socket_over_http_2() {
             }
             stays_open(&envoy);
             stream.send_reset(h2::Reason::CANCEL);
-            // The reset must be on its way before the connection ends.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // The reset must have come before the connection ends.
+            until("the reset", || envoy.access_log().len() == 1).await;
         })
         .unwrap();
         expect_counted(&envoy, &[("GET", "/live", "101", Some("DownstreamRemoteReset"))]);
@@ -235,13 +234,13 @@ fn server_sent_events() {
     }
 }
 
-/// How long the streams of [`events_for_most_of_a_minute`] stay open.
-const LONG: Duration = Duration::from_secs(40);
+/// How long the streams of [`events_over_many_flushes`] stay open.
+const LONG: Duration = Duration::from_secs(6);
 
-/// Nothing of a stream is kept or done by time, so minutes and hours are as these seconds: many flushes
-/// of the filter, and of Envoy's stats and access log.
+/// Many flushes of the filter, and of Envoy's stats, over HTTP/1.1 and HTTP/2. A day of them is in
+/// `tests/core/life.rs`, without waiting for it.
 #[test]
-fn events_for_most_of_a_minute() {
+fn events_over_many_flushes() {
     let enough = Arc::new(AtomicBool::new(false));
     let upstream = ticking(&enough, Duration::from_millis(250));
     let envoy = Setup::new(upstream.address())
@@ -253,6 +252,7 @@ fn events_for_most_of_a_minute() {
         .start();
     let address = envoy.address();
     let bytes = thread::scope(|scope| {
+        let ended = SetOnDrop(&enough);
         let request = Request::get("/events/news");
         let clients = [
             scope.spawn({
@@ -267,9 +267,9 @@ fn events_for_most_of_a_minute() {
             let scrape = envoy.scrape();
             assert_eq!(scrape.value("http_requests_active", &[]), Some(2.0));
             assert_eq!(scrape.sum("http_requests_total"), 0.0);
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(Duration::from_millis(500));
         }
-        enough.store(true, Ordering::Relaxed);
+        drop(ended);
         clients.map(|client| client.join().unwrap()).map(|response| {
             assert_eq!(response.status, 200);
             response.body.len()

@@ -1,11 +1,10 @@
 //! Requests of each protocol are counted once, under their labels.
 
-use std::time::Duration;
-
 use route_metrics_e2e::config::cluster;
 use route_metrics_e2e::grpc::{self, Reply, call};
 use route_metrics_e2e::http1::{self, Connection};
 use route_metrics_e2e::upstream::refusing_address;
+use route_metrics_e2e::wait::until;
 use route_metrics_e2e::{Answer, Binary, Request, Setup, Upstream, config, http2, tcp};
 use serde_json::{Value, json};
 
@@ -187,8 +186,11 @@ fn grpc_calls_of_every_kind() {
 #[test]
 fn a_grpc_call_that_the_client_cancels() {
     let server = grpc::Server::start();
-    let envoy =
-        Setup::new(server.address()).upstream_settings(over_http2()).filter(methods()).start();
+    let envoy = Setup::new(server.address())
+        .upstream_settings(over_http2())
+        .filter(methods())
+        .access_log("%RESPONSE_CODE% %RESPONSE_FLAGS%")
+        .start();
     http2::with_connection(envoy.address(), |client| async {
         let mut client = client.ready().await.unwrap();
         let request = call("/shop.Cart/Watch", 1, Reply::Stay);
@@ -198,8 +200,8 @@ fn a_grpc_call_that_the_client_cancels() {
         let mut body = response.await.unwrap().into_body();
         assert_eq!(body.data().await.unwrap().unwrap(), grpc::message(5));
         stream.send_reset(h2::Reason::CANCEL);
-        // The reset must be on its way before the connection ends.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // The reset must have come before the connection ends.
+        until("the reset", || envoy.access_log().len() == 1).await;
     })
     .unwrap();
     let calls = table(&[(["POST", "/shop.Cart/Watch", "200"], 1)]);

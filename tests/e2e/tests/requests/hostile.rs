@@ -6,9 +6,10 @@ use std::fs;
 use base64::Engine;
 use route_metrics::labels;
 use route_metrics_e2e::scrape::{Sample, Table};
+use route_metrics_e2e::wait::eventually;
 use route_metrics_e2e::{
     Answer, Binary, Envoy, NoResponse, Plugin, Prometheus, Request, Setup, Stats, Upstream,
-    command, http1, http2_frames, repository,
+    command, corpus, http1, http2_frames,
 };
 use serde_json::{Value, json};
 
@@ -185,17 +186,26 @@ fn check_families(envoy: &Envoy, request_labels: &[&str]) {
 #[track_caller]
 fn check_with_prometheus(envoy: &Envoy) {
     let prometheus = Prometheus::scraping(envoy.admin());
-    assert_eq!(prometheus.trouble(), None);
-    let scrape = envoy.scrape();
-    for name in ["http_requests_total", "http_exceptions_total", "http_response_size_bytes_bucket"]
-    {
-        let mut ours: Vec<Sample> = scrape.series(name).cloned().collect();
-        let mut theirs = prometheus.series(name);
-        let key = |sample: &Sample| format!("{:?}", sample.labels);
-        ours.sort_by_key(key);
-        theirs.sort_by_key(key);
-        assert_eq!(theirs, ours, "{name}");
-    }
+    let sorted = |mut series: Vec<Sample>| {
+        series.sort_by_key(|sample| format!("{:?}", sample.labels));
+        series
+    };
+    // Its last scrape may be older than Envoy's last flush of histograms.
+    eventually("what Prometheus has", || {
+        assert_eq!(prometheus.trouble(), None);
+        let scrape = envoy.scrape();
+        for name in
+            ["http_requests_total", "http_exceptions_total", "http_response_size_bytes_bucket"]
+        {
+            let ours = sorted(scrape.series(name).cloned().collect());
+            let theirs = sorted(prometheus.series(name));
+            if theirs != ours {
+                let other = theirs.iter().zip(&ours).find(|(theirs, ours)| theirs != ours);
+                return Err(format!("{name}: {} for {}, {other:?}", theirs.len(), ours.len()));
+            }
+        }
+        Ok(())
+    });
 }
 
 #[test]
@@ -281,6 +291,8 @@ fn hostile_methods_are_one_value() {
                 let method = if known.contains(&method) { method } else { "_OTHER" };
                 count(&mut expected, [method, "_UNMATCHED", &status]);
             }
+            // Each line that comes from here on is that of the request just sent.
+            envoy.wait_for_access_log(METHODS.len());
             for method in METHODS {
                 let fields: [(&[u8], &[u8]); 4] = [
                     (b":method", method.as_bytes()),
@@ -369,6 +381,26 @@ fn own_attacks() -> Vec<Attack> {
         "/日本語/42",
         "/\u{202e}/evil",
         "/a/.../b",
+        "http://[2001:db8::7]:8080/users/123",
+        "ftp://example.com/users/123",
+        "http://example.com",
+        "//%5Cexample.com:80@example.org",
+        "/users/1%2f2%252f3/%5c",
+        "/files/%2e%2e/%2E%2E%2Fetc",
+        "/users;jsessionid=0A1B2C3D;x=1/profile;y",
+        "/odata/Orders(7)/Lines('a b')?$top=1",
+        "/users/1,2,3&x=1",
+        "/users/(null)/undefined/NaN/[object Object]",
+        "/users/-1/+1/1e9/0x1F/1.5/99999999999999999999999999",
+        "/users/[::1]/10.0.0.1",
+        "/users/%uD83D%uDE00/%C3%28/%c0%af",
+        "/v1/{name=projects/*}:run",
+        "/{{7*7}}/%s%n/$(id)/`id`",
+        "/a|method=DELETE|status=500",
+        "/a:1|c|#method:PUT",
+        "/\u{ff11}\u{ff12}/\u{661}\u{662}/\u{bd}/\u{1d7cf}",
+        "/caf\u{e9}/cafe\u{301}/\u{df}/\u{130}",
+        "/\u{200b}\u{feff}/x",
         "/grpc.health.v1.Health/Check",
     ]
     .into_iter()
@@ -380,17 +412,22 @@ fn own_attacks() -> Vec<Attack> {
     attacks.push(Attack::get(format!("/{}", "%41".repeat(10_000))));
     attacks.push(Attack::get("/a".repeat(20_000)));
     attacks.push(Attack::get("/".repeat(4096)));
+    attacks.push(Attack::get("/..".repeat(5000)));
+    attacks.push(Attack::get(format!("/{}", ";".repeat(10_000))));
+    attacks.push(Attack::get(format!("/users/{}", "@".repeat(10_000))));
+    attacks.push(Attack::get(format!("/users/{}", "7".repeat(50_000))));
+    attacks.push(Attack::get(format!("/{}", "é".repeat(20_000))));
+    attacks.push(Attack::get([b"/".as_slice(), &b"\xff/\xfe".repeat(300)].concat()));
+    attacks.push(Attack::get([b"/users/".as_slice(), &(1..=255).collect::<Vec<u8>>()].concat()));
+    attacks.push(Attack { method: "CONNECT".to_owned(), path: b"[2001:db8::1]:443".to_vec() });
     attacks.push(Attack::get(format!("/{}", ";.;=.=".repeat(100))));
     attacks.push(Attack { method: "OPTIONS".to_owned(), path: b"*".to_vec() });
     attacks.push(Attack { method: "CONNECT".to_owned(), path: b"example.com:443".to_vec() });
     attacks
 }
 
-/// The corpus of hostile paths, where it stands beside the repository or `CORPORA` says where.
-fn corpus() -> Option<Vec<Attack>> {
-    let folder = std::env::var_os("CORPORA")
-        .map_or_else(|| repository().join("../shared/corpora"), Into::into);
-    let text = fs::read_to_string(folder.join("adversarial.jsonl")).ok()?;
+/// The corpus of hostile paths; see [`corpus`].
+fn attacks_of_corpus() -> Vec<Attack> {
     let attack = |line: &str| {
         let entry: Value = serde_json::from_str(line).expect("each line of the corpus is JSON");
         let path = entry["path"].as_str().expect("each line of the corpus has a path");
@@ -401,7 +438,7 @@ fn corpus() -> Option<Vec<Attack>> {
         };
         Attack { method: entry["method"].as_str().unwrap_or("GET").to_owned(), path }
     };
-    Some(text.lines().map(attack).collect())
+    corpus("adversarial.jsonl").lines().map(attack).collect()
 }
 
 /// Sends an attack over HTTP/1.1 or HTTP/2; the answer does not matter, Envoy's log says what it
@@ -481,11 +518,9 @@ fn hostile_paths_come_back_as_they_were_meant() {
 }
 
 #[test]
+#[ignore = "needs more than a clone has: make test-corpora"]
 fn the_corpus_of_hostile_paths_comes_back_as_it_was_meant() {
-    let Some(attacks) = corpus() else {
-        println!("no corpus here; the attacks of this file are tested all the same");
-        return;
-    };
+    let attacks = attacks_of_corpus();
     let configuration = attacked_configuration();
     for stats in [Stats::Bootstrap, Stats::Istio] {
         let upstream = Upstream::start();
