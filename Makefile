@@ -148,6 +148,8 @@ include tests/tools/bench/bench.mk
 include tests/tools/micro/micro.mk
 include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
+include tests/tools/applications/applications.mk
+include tests/tools/pictures/pictures.mk
 
 .PHONY: versions
 versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table

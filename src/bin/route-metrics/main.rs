@@ -13,6 +13,7 @@ mod init;
 mod input;
 mod label;
 mod labeller;
+mod logs;
 mod preview;
 mod rules;
 mod schema;
