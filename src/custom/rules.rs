@@ -270,12 +270,11 @@ pub struct Scratch {
     matching: Vec<usize>,
 }
 
-/// Records a request under every rule that it matches.
+/// Records a request under every rule that it matches; each has what was defined for it.
 pub fn record(
     host: &impl Host,
     registry: &mut Registry,
-    rules: &Rules,
-    families: &[Family],
+    (rules, families): (&Rules, &[Family]),
     facts: &mut Facts<'_>,
     measured: Measured,
     scratch: &mut Scratch,

@@ -71,17 +71,8 @@ impl<H: Host> Filter<H> {
         };
         record(host, registry, root, &mut facts, &measured, ids, value);
         if !root.rules.is_empty() {
-            let compiled = &plan.rules;
-            rules::record(
-                host,
-                registry,
-                compiled,
-                &root.rules,
-                &mut facts,
-                measured,
-                rules,
-                value,
-            );
+            let defined = (&plan.rules, root.rules.as_slice());
+            rules::record(host, registry, defined, &mut facts, measured, rules, value);
         }
         Decision::Recorded
     }
