@@ -131,7 +131,7 @@ impl Results {
                         Some(round.get(index)?.cpu_us - round.get(none?)?.cpu_us)
                     });
                     let class = match case.id {
-                        "empty" | "native" | "straightforward" => "second",
+                        "empty" | "floor" | "native" | "straightforward" => "second",
                         _ => "first",
                     };
                     let value = self.added(index)?;
