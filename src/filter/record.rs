@@ -61,11 +61,21 @@ impl<H: Host> Filter<H> {
             _ => None,
         };
         let measured = Measured { endpoint: configured, weight, in_sample };
-        let mut facts =
-            Facts { plan, hash_key: &root.hash_key, kept, path: &path, endpoint, outcome };
+        let mut facts = Facts {
+            endpoints: &plan.endpoints,
+            response_headers: &plan.response_headers,
+            exception_header: plan.exception_header,
+            max_value_length: plan.max_value_length,
+            hash_key: &root.hash_key,
+            kept,
+            path: &path,
+            endpoint,
+            outcome,
+        };
         record(host, registry, root, &mut facts, &measured, ids, value);
         if !root.rules.is_empty() {
-            rules::record(host, registry, &root.rules, &mut facts, measured, rules, value);
+            let defined = (&plan.rules, root.rules.as_slice());
+            rules::record(host, registry, defined, &mut facts, measured, rules, value);
         }
         Decision::Recorded
     }
@@ -96,7 +106,7 @@ fn record(
     ids: &mut Vec<Option<ValueId>>,
     buffers: &mut value::Buffers,
 ) {
-    let plan = facts.plan;
+    let plan = &*root.plan;
     ids.clear();
     ids.resize(plan.labels.len(), None);
     for (metric, &family) in plan.metrics.iter().zip(&root.families) {
@@ -130,7 +140,7 @@ fn label_id(
     place: usize,
     buffers: &mut value::Buffers,
 ) -> ValueId {
-    let (Some(label), Some(&list)) = (facts.plan.labels.get(place), root.values.get(place)) else {
+    let (Some(label), Some(&list)) = (root.plan.labels.get(place), root.values.get(place)) else {
         return ValueId { id: 0, folded: true };
     };
     let text = facts.value(host, label, buffers);

@@ -4,7 +4,8 @@ use crate::config::{self, Config, Limits, Mistakes};
 use crate::endpoint::Endpoints;
 use crate::labels;
 use crate::labels::source::LabelPlan;
-use crate::plan::{MetricPlan, Plan, RequestHeader};
+use crate::plan::{MetricPlan, Plan};
+use crate::request::RequestHeader;
 
 /// Whether the numbers of configured values are held against the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

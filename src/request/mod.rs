@@ -8,7 +8,6 @@ pub mod status;
 use std::ops::Range;
 
 use crate::host::{HeaderMap, Host, Property};
-use crate::plan::RequestHeader;
 
 /// Bytes of a path with its query that are looked at; far more than any endpoint has.
 pub const MAX_PATH: usize = 4096;
@@ -20,6 +19,15 @@ pub const MAX_HEADER: usize = 1024;
 const MAX_POOLED: usize = 16 * 1024;
 /// Buffers kept for later requests.
 const MAX_POOL: usize = 256;
+
+/// A request header that some label, value or rule needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// Its name, lower case.
+    pub name: String,
+    /// The methods for which it is needed; empty: all.
+    pub methods: Vec<String>,
+}
 
 /// Headers that were picked out of a map, by their places in a list of names.
 #[derive(Debug, Default)]
