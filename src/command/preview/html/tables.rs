@@ -211,6 +211,14 @@ pub(super) fn overflow(report: &Report) -> Markup {
                         }
                     }
                 }
+                @if !report.waiting.is_empty() {
+                    p { "Values that wait for a place, and are counted under " code { "_OTHER" } " so far:" }
+                    ul {
+                        @for waiting in &report.waiting {
+                            li { code { (waiting.list) } ": " (count(waiting.values)) }
+                        }
+                    }
+                }
                 @if report.folded_endpoints_total > 0 {
                     p {
                         (count(report.folded_endpoints_total as u64))
