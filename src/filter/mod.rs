@@ -6,6 +6,7 @@
 //! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
 //! that never had headers (a malformed request) is only seen at its end, and counts all the same.
 
+mod by_id;
 mod configured;
 mod decisions;
 mod exchange;
@@ -15,8 +16,6 @@ mod record;
 
 use std::rc::Rc;
 
-use hashbrown::HashMap;
-
 use crate::custom::rules;
 use crate::endpoint::{Decided, Learners};
 use crate::host::{Host, LogLevel};
@@ -24,9 +23,10 @@ use crate::labels::value;
 use crate::plan::{self, Capacity, Plan};
 use crate::request::{Kept, Outcome, Pool};
 use crate::sampling::Random;
-use crate::series::SharedList;
 use crate::series::open_requests::Active;
 use crate::series::registry::{Registry, ValueId};
+use crate::series::{SharedList, keys};
+use by_id::ById;
 use configured::Root;
 use decisions::{Decision, Decisions};
 
@@ -49,8 +49,8 @@ pub struct Filter<H> {
     learned: SharedList,
     /// What was learned and could not be told to the other workers yet.
     unsent: Option<Vec<u8>>,
-    roots: HashMap<u32, Root>,
-    streams: HashMap<u32, Stream>,
+    roots: ById<Root>,
+    streams: ById<Stream>,
     pool: Pool,
     outcome: Outcome,
     scratch: Scratch,
@@ -115,10 +115,10 @@ impl<H: Host> Filter<H> {
             active: Active::new(seed),
             random: Random::new(seed),
             learners: Learners::default(),
-            learned: SharedList::new("route-metrics/learned".to_owned()),
+            learned: SharedList::new(keys::LEARNED.to_owned()),
             unsent: None,
-            roots: HashMap::new(),
-            streams: HashMap::new(),
+            roots: ById::default(),
+            streams: ById::default(),
             pool: Pool::default(),
             outcome: Outcome::default(),
             scratch: Scratch::default(),
@@ -167,8 +167,9 @@ impl<H: Host> Filter<H> {
         for warning in plan.warnings.iter() {
             self.host.log(LogLevel::Warn, &format!("configuration: {warning}"));
         }
-        let hash_key = self.hash_key(&variable);
+        let (hash_key, secret) = (self.hash_key(&variable), self.secret());
         let Self { host, registry, active, flushes, .. } = self;
+        registry.configure(root, secret);
         let root_state = Root::define(host, registry, active, Rc::new(plan), hash_key, *flushes);
         self.reports_in_headers |= root_state.plan.events.response_header.is_some();
         self.roots.insert(root, root_state);
@@ -270,6 +271,7 @@ impl<H: Host> Filter<H> {
         if self.roots.contains_key(&context) {
             self.active.tell(&self.host);
             self.decisions.flush(&self.host);
+            self.registry.release(&self.host, context);
             if !self.streams.values().any(|stream| stream.root == context) {
                 self.roots.remove(&context);
             }
@@ -292,7 +294,14 @@ impl<H: Host> Filter<H> {
         self.flushed_ns = now;
         self.flushes += 1;
         let gone = self.flushes.saturating_sub(GONE_FLUSHES);
-        self.roots.retain(|_, root| root.last_flush >= gone);
+        let Self { host, registry, roots, .. } = self;
+        roots.retain(|&id, root| {
+            let stays = root.last_flush >= gone;
+            if !stays {
+                registry.release(host, id);
+            }
+            stays
+        });
         self.active.flush(&self.host, &mut self.registry);
         self.decisions.flush(&self.host);
         self.exchange();

@@ -7,7 +7,7 @@
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
 
-/// The kinds of metric of the proxy-wasm ABI, with its numbers.
+/// The kinds of metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum MetricKind {
@@ -19,7 +19,18 @@ pub enum MetricKind {
     Histogram = 2,
 }
 
-/// The header maps of the proxy-wasm ABI, with its numbers.
+impl MetricKind {
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// The header maps of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum HeaderMap {
@@ -38,6 +49,8 @@ pub enum HeaderMap {
 pub enum Property {
     /// `response.code`, 8 bytes.
     ResponseCode,
+    /// `response.code_details`: why the response has its code, text.
+    ResponseCodeDetails,
     /// `response.flags`, 8 bytes.
     ResponseFlags,
     /// `response.size`: bytes of the response body, 8 bytes.
@@ -63,6 +76,7 @@ impl Property {
     pub const fn path(self) -> &'static [u8] {
         match self {
             Self::ResponseCode => b"response\0code",
+            Self::ResponseCodeDetails => b"response\0code_details",
             Self::ResponseFlags => b"response\0flags",
             Self::ResponseSize => b"response\0size",
             Self::ResponseGrpcStatus => b"response\0grpc_status",
@@ -92,19 +106,8 @@ pub enum SharedWrite {
 /// Envoy's host compares it only where the key exists (proxy-wasm-cpp-host, `src/shared_data.cc`).
 pub const CREATE_ONLY: u32 = u32::MAX;
 
-/// The levels of the host's log, with the numbers of the ABI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum LogLevel {
-    /// For finding faults.
-    Debug = 1,
-    /// Normal.
-    Info = 2,
-    /// Something is not as it should be.
-    Warn = 3,
-    /// Something does not work.
-    Error = 4,
-}
+/// The levels of the host's log.
+pub use log::Level as LogLevel;
 
 /// What the core asks of its host. Calls are in the context of the current stream or root.
 pub trait Host {

@@ -388,9 +388,9 @@ pub fn configuration(templates: &[String], series: usize) -> Value {
     let defaults = config::Limits::default();
     let mut limits = serde_json::Map::new();
     let needed = paths.len() + 2;
-    if needed > defaults.max_values_per_label as usize {
+    if needed > defaults.endpoints() as usize {
         let values = (needed + SPARE_VALUES).next_multiple_of(100);
-        limits.insert("max_values_per_label".to_owned(), json!(values));
+        limits.insert("max_endpoints".to_owned(), json!(values));
     }
     let series = series * STATUSES;
     if series > defaults.max_series_per_metric as usize {

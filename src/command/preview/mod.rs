@@ -9,15 +9,15 @@ mod cost;
 pub mod host;
 pub mod html;
 pub mod log;
+pub mod reference;
 mod replay;
 mod report;
-mod svg;
 mod text;
 
 pub use replay::{Direction, Replay};
 pub use report::{
     Decisions, Directions, DurationReport, EndpointReport, Fold, Input, LabelReport, MetricReport,
-    Of, Quantiles, Report, Source, Timing,
+    Of, Quantiles, Report, Source, Timing, Waiting,
 };
 pub use text::write_text;
 

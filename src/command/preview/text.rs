@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::report::{EndpointReport, Report, Source};
+use crate::command::plot::count;
 
 /// Endpoints that are shown; the rest is summed up.
 const MAX_ROWS: usize = 50;
@@ -165,13 +166,23 @@ fn metrics(report: &Report, out: &mut impl Write) -> io::Result<()> {
             count(metric.series_limit),
             bytes(memory),
             bytes(metric.scrape_bytes),
-            labels.join(", ")
+            if metric.changes == 0 {
+                metric.of.without_changes().to_owned()
+            } else {
+                labels.join(", ")
+            }
         )?;
     }
     Ok(())
 }
 
 fn overflow(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    if !report.waiting.is_empty() {
+        writeln!(out, "\nValues that wait for a place, counted under _OTHER so far")?;
+    }
+    for waiting in &report.waiting {
+        writeln!(out, "{:>12}  {}", count(waiting.values), waiting.list)?;
+    }
     if report.folded.is_empty() {
         return writeln!(out, "\nNo overflow: every value has its series.");
     }
@@ -188,19 +199,6 @@ fn overflow(report: &Report, out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A number with separators.
-pub(super) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 pub(super) fn percent(part: u64, whole: u64) -> String {

@@ -3,8 +3,10 @@
 
 mod configuring;
 mod counting;
+mod headers;
 mod hostile;
 mod labelling;
 mod learning;
 mod limits;
 mod sampling;
+mod scans;
