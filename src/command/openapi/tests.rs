@@ -145,6 +145,10 @@ fn long_paths_end_in_the_rest() {
     assert!(templates_of_key(&wide).ends_with("a/{*rest}"));
     let segment = format!("/{}", "a".repeat(2000));
     assert_eq!(templates_of_key(&segment), "");
+    // Dots that are encoded in labels count there.
+    import(&[&with_paths(&[&format!("/{}ge.", "b".repeat(196)), "/x"])]);
+    let (_, notes) = import(&[&with_paths(&[&format!("/{}", ".=".repeat(400)), "/x"])]);
+    assert!(notes.iter().any(|note| note.contains("its label is too long")), "{notes:?}");
     let endless = "/[".repeat(3000);
     let (_, notes) = import(&[&with_paths(&["/ok", &deep, &wide, &segment, &endless])]);
     assert!(notes.iter().any(|note| note.contains("is left out: it has 6000 bytes")), "{notes:?}");

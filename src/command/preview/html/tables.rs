@@ -78,6 +78,8 @@ fn endpoint_row(report: &Report, row: &EndpointReport, most: u64, durations: boo
     let exceptions: Vec<String> = row
         .exceptions
         .iter()
+        // Plain codes are among the statuses.
+        .filter(|(name, _)| name.parse::<u16>().is_err())
         .map(|(name, requests)| format!("{name} {}", count(*requests)))
         .collect();
     html! {
