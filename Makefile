@@ -36,9 +36,6 @@ CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
 # requests run often says #[inline(always)] itself. See "Size" in tests/tools/bench/README.md.
 MODULE_FLAGS := -Cllvm-args=--inline-threshold=20 -Cllvm-args=--inlinehint-threshold=80
-# What Rust's Wasm may use, and then the order to make it small. Debian's release asks for each.
-WASM_OPT := wasm-opt --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext \
-	--enable-mutable-globals --enable-reference-types --enable-multivalue -Oz
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
 REMAP = cargo fetch --quiet --target wasm32-wasip1; \
@@ -68,7 +65,7 @@ module: ## build dist/route_metrics.wasm alone
 	@tests/setup.sh rust binaryen
 	@echo "$(CARGO_MODULE)"; $(REMAP); $(CARGO_MODULE)
 	@mkdir -p dist
-	@$(WASM_OPT) target/wasm32-wasip1/module/route_metrics.wasm --output dist/route_metrics.wasm
+	@src/module/wasm/trim.sh target/wasm32-wasip1/module/route_metrics.wasm dist/route_metrics.wasm
 
 .PHONY: run
 run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
@@ -88,7 +85,7 @@ include envoy/stack.mk
 test: test-native test-wasm test-e2e ## run all tests
 
 .PHONY: test-native
-test-native: build stack-tools ## run the unit and property tests
+test-native: build trap stack-tools ## run the unit and property tests
 	@tests/setup.sh rust prometheus
 	cargo test --workspace --exclude route-metrics-e2e --no-fail-fast
 
@@ -115,6 +112,7 @@ test-corpora: build envoys ## run the tests that need larger corpora of requests
 	ROUTE_METRICS_CORPORA="$(abspath $(CORPORA))" $(E2E) --test requests -- --ignored
 
 # The module for tests that kill a VM on purpose: it dies when a request says so (src/module/trap.rs).
+# It also counts how often it allocates.
 .PHONY: trap
 trap:
 	@tests/setup.sh rust
@@ -141,13 +139,15 @@ size: ## print what each dependency costs in the module
 	@tests/setup.sh rust binaryen
 	CARGO_PROFILE_MODULE_STRIP=debuginfo CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(MODULE_FLAGS)" \
 		$(CARGO_MODULE) --target-dir target/size
-	@$(WASM_OPT) --debuginfo target/size/wasm32-wasip1/module/route_metrics.wasm --output target/size/named.wasm
+	@src/module/wasm/trim.sh target/size/wasm32-wasip1/module/route_metrics.wasm target/size/named.wasm --debuginfo
 	cargo run --quiet --package route-metrics-size -- target/size/named.wasm
 
 include tests/tools/bench/bench.mk
 include tests/tools/micro/micro.mk
 include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
+include tests/tools/applications/applications.mk
+include tests/tools/pictures/pictures.mk
 
 .PHONY: versions
 versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table

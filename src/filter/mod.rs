@@ -6,6 +6,7 @@
 //! happens at the end: which endpoint it was, whether it counts, and what is recorded. A stream
 //! that never had headers (a malformed request) is only seen at its end, and counts all the same.
 
+mod by_id;
 mod configured;
 mod decisions;
 mod exchange;
@@ -14,8 +15,6 @@ mod posts;
 mod record;
 
 use std::rc::Rc;
-
-use hashbrown::HashMap;
 
 use crate::custom::rules;
 use crate::endpoint::{Decided, Learners};
@@ -27,6 +26,7 @@ use crate::sampling::Random;
 use crate::series::SharedList;
 use crate::series::open_requests::Active;
 use crate::series::registry::{Registry, ValueId};
+use by_id::ById;
 use configured::Root;
 use decisions::{Decision, Decisions};
 
@@ -49,8 +49,8 @@ pub struct Filter<H> {
     learned: SharedList,
     /// What was learned and could not be told to the other workers yet.
     unsent: Option<Vec<u8>>,
-    roots: HashMap<u32, Root>,
-    streams: HashMap<u32, Stream>,
+    roots: ById<Root>,
+    streams: ById<Stream>,
     pool: Pool,
     outcome: Outcome,
     scratch: Scratch,
@@ -117,8 +117,8 @@ impl<H: Host> Filter<H> {
             learners: Learners::default(),
             learned: SharedList::new("route-metrics/learned".to_owned()),
             unsent: None,
-            roots: HashMap::new(),
-            streams: HashMap::new(),
+            roots: ById::default(),
+            streams: ById::default(),
             pool: Pool::default(),
             outcome: Outcome::default(),
             scratch: Scratch::default(),

@@ -7,7 +7,7 @@
 #[cfg(not(target_os = "wasi"))]
 pub mod recorder;
 
-/// The kinds of metric of the proxy-wasm ABI, with its numbers.
+/// The kinds of metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum MetricKind {
@@ -19,7 +19,7 @@ pub enum MetricKind {
     Histogram = 2,
 }
 
-/// The header maps of the proxy-wasm ABI, with its numbers.
+/// The header maps of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum HeaderMap {
@@ -92,19 +92,8 @@ pub enum SharedWrite {
 /// Envoy's host compares it only where the key exists (proxy-wasm-cpp-host, `src/shared_data.cc`).
 pub const CREATE_ONLY: u32 = u32::MAX;
 
-/// The levels of the host's log, with the numbers of the ABI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum LogLevel {
-    /// For finding faults.
-    Debug = 1,
-    /// Normal.
-    Info = 2,
-    /// Something is not as it should be.
-    Warn = 3,
-    /// Something does not work.
-    Error = 4,
-}
+/// The levels of the host's log.
+pub use log::Level as LogLevel;
 
 /// What the core asks of its host. Calls are in the context of the current stream or root.
 pub trait Host {

@@ -8,6 +8,7 @@
 )]
 
 mod apis;
+mod import_page;
 mod init;
 mod log_cases;
 mod preview;

@@ -103,6 +103,46 @@ fn preview_unpacks_gzip() {
 }
 
 #[test]
+fn preview_unpacks_zstandard() {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    let folder = Folder::new("zstandard");
+    let plugin = folder.file("plugin.json", "{}");
+    let frame = compress_to_vec(ENVOY.as_bytes(), CompressionLevel::Fastest);
+    // Two frames with a skippable one between them.
+    let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"any"].concat();
+    let packed = [&frame[..], &skippable, &frame].concat();
+    let log = folder.file("access.log.zst", &packed);
+    assert!(success(&["preview", &plugin, &log], b"").contains("4 requests: 4 recorded"));
+    assert!(success(&["preview", &plugin, "-"], &packed).contains("4 requests: 4 recorded"));
+    let cut = folder.file("cut.zst", &packed[..packed.len() - 9]);
+    assert!(failure(&["preview", &plugin, &cut], b"").contains("cut.zst: "));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_log_that_goes_on() {
+    use std::process::{Command, Stdio};
+    let folder = Folder::new("follow");
+    let plugin = folder.file("plugin.json", "{}");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_route-metrics"))
+        .args(["preview", &plugin, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: when it is written, the command reads, and has taken the signals over.
+    stdin.write_all(&ENVOY.as_bytes().repeat(4000)).unwrap();
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("requests: "), "{}", text(&output.stdout));
+}
+
+#[test]
 fn what_preview_learned_is_a_configuration() {
     let folder = Folder::new("learned");
     let plugin = folder.file("plugin.json", r#"{"endpoint": {"templates": ["/users/{id}"]}}"#);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each file, and what prints it.
-const FILES: [(&str, &[&str]); 11] = [
+const FILES: [(&str, &[&str]); 12] = [
     ("envoy/envoy.yaml", &["envoy", "envoy/plugin.json", "--upstream", "127.0.0.1:10080"]),
     ("envoy/bootstrap.yaml", &["bootstrap", "envoy/plugin.json"]),
     ("envoy/istio.yaml", &["bootstrap", "--istio", "envoy/plugin.json"]),
@@ -17,6 +17,7 @@ const FILES: [(&str, &[&str]); 11] = [
     ("envoy/examples/saas-dashboard.json", &["dashboard", "envoy/examples/saas.json"]),
     ("envoy/plugin.schema.json", &["schema"]),
     ("docs/configuration.md", &["schema", "--markdown"]),
+    ("docs/preview.md", &["preview", "--formats"]),
 ];
 
 fn root() -> &'static Path {

@@ -25,7 +25,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         match plan::load(&plugin.configuration, |name| plugin.variable(name), Capacity::Checked) {
             Ok(plan) => {
                 for line in input::lines(&plugin, &plan.warnings) {
-                    eprintln!("warning: {line}");
+                    log::warn!("warning: {line}");
                 }
             }
             Err(mistakes) => errors.push(input::refused(&plugin, &mistakes).to_string()),

@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let (configuration, notes) = import.configuration();
     if !arguments.quiet {
         for note in notes {
-            eprintln!("{note}");
+            log::warn!("{note}");
         }
     }
     let mut out = std::io::stdout().lock();

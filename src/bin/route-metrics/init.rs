@@ -10,7 +10,8 @@ use route_metrics::command::init::{self, HEAD_BYTES, Kind, Start};
 use route_metrics::command::openapi::{self, Import};
 use route_metrics::command::preview::{Replay, Report};
 
-use crate::{Outcome, preview};
+use crate::Outcome;
+use crate::logs::Stop;
 
 /// Write a first configuration into a folder: the plugin's JSON, a page that explains it, what Envoy
 /// and Prometheus need, and what to do next
@@ -59,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             .map_err(|mistakes| anyhow!("the configuration: {mistakes:?}"))?;
         let begun = Instant::now();
         for log in &logs {
-            preview::read(&mut replay, log)?;
+            crate::logs::read(&mut replay, log, &Stop::default())?;
         }
         let report = Report::new(&mut replay, begun.elapsed());
         requests = report

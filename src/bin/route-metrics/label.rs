@@ -3,10 +3,15 @@
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use route_metrics::custom::rules;
 use route_metrics::endpoint::Knowledge;
+use route_metrics::host::recorder::Recorder;
+use route_metrics::labels::OTHER;
+use route_metrics::labels::source::SourcePlan;
 use route_metrics::plan::Capacity;
 use route_metrics::plan::Plan;
+use route_metrics::series::registry::Registry;
 
 use crate::labeller::Labeller;
 use crate::{Outcome, input};
@@ -20,28 +25,75 @@ const MAX_LINE: usize = 64 * 1024;
 /// request counts as answered with 200, and 0 means that there was no answer. Labels are printed
 /// in order, one per line, as they stand in the scrape; the line of an excluded request is empty.
 /// There is one pass, and every request teaches what it would teach one worker of the filter at the
-/// end of its stream. Limits are out of the way, and routes have no names.
+/// end of its stream. Limits are out of the way unless `--limits` applies them, and routes have no
+/// names.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The plugin's JSON, or a configuration of Envoy with the plugin in it
     file: PathBuf,
+    /// Apply `limits.max_values_per_label`: an endpoint without a place is `_OTHER`, as in one worker
+    /// that starts with this request
+    #[arg(long)]
+    limits: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
     if arguments.file == Path::new("-") {
         bail!("standard input holds the requests; give the configuration as a file");
     }
-    let (_, plan) = input::plan(&arguments.file, Capacity::Ignored)?;
+    let capacity = if arguments.limits { Capacity::Checked } else { Capacity::Ignored };
+    let (_, plan) = input::plan(&arguments.file, capacity)?;
+    let places = match arguments.limits {
+        true => Some(Places::new(&plan).context(
+            "no metric has a label with the endpoint as it is, so --limits has nothing to apply",
+        )?),
+        false => None,
+    };
     let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    Ok(label(&plan, io::BufReader::with_capacity(1 << 16, io::stdin().lock()), output)?)
+    let requests = io::BufReader::with_capacity(1 << 16, io::stdin().lock());
+    Ok(label(&plan, places, requests, output)?)
 }
 
-fn label(plan: &Plan, mut requests: impl BufRead, mut labels: impl Write) -> io::Result<()> {
+/// The values of the label with the endpoint, as one VM keeps them.
+struct Places {
+    host: Recorder,
+    registry: Registry,
+    list: usize,
+}
+
+impl Places {
+    /// With places for what the plan names; `None` where no label shows endpoints as they are.
+    fn new(plan: &Plan) -> Option<Self> {
+        let label = plan.labels.iter().find(|label| {
+            label.source == SourcePlan::Endpoint && label.choice.listed.is_none() && !label.hash
+        })?;
+        let (host, mut registry) = (Recorder::default(), Registry::default());
+        let (endpoints, max) = (plan.endpoints.labels(), plan.max_value_length);
+        let (list, _) = rules::label_values(&host, &mut registry, label, endpoints, max);
+        Some(Self { host, registry, list })
+    }
+
+    /// The endpoint, or what it is counted under where it has no place.
+    fn admit<'t>(&mut self, endpoint: &'t str) -> &'t str {
+        let value = self.registry.value(&self.host, self.list, endpoint);
+        if value.folded { OTHER } else { endpoint }
+    }
+}
+
+fn label(
+    plan: &Plan,
+    mut places: Option<Places>,
+    mut requests: impl BufRead,
+    mut labels: impl Write,
+) -> io::Result<()> {
     let mut labeller = Labeller::new(plan);
     let mut line = Vec::new();
     while read_line(&mut requests, &mut line)? {
         let (method, path, status) = fields(&line);
-        let (text, _) = labeller.label(method, path, Knowledge::Answered(status));
+        let (mut text, _) = labeller.label(method, path, Knowledge::Answered(status));
+        if let (Some(places), false) = (&mut places, text.is_empty()) {
+            text = places.admit(text);
+        }
         labels.write_all(text.as_bytes())?;
         labels.write_all(b"\n")?;
     }
@@ -104,7 +156,7 @@ mod tests {
     fn labels(configuration: &str, requests: &[u8]) -> String {
         let plan = plan::load(configuration.as_bytes(), |_| None, Capacity::Ignored).unwrap();
         let mut out = Vec::new();
-        label(&plan, requests, &mut out).unwrap();
+        label(&plan, None, requests, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -122,6 +174,36 @@ mod tests {
             "/users/{id}\n\n_UNMATCHED\n_UNMATCHED\n_UNMATCHED\n/users/{id}\n"
         );
         assert_eq!(labels(CONFIGURATION, b""), "");
+    }
+
+    #[test]
+    fn limits_are_applied_where_they_are_asked_for() {
+        let configuration = br#"{
+            "limits": {"max_values_per_label": 4},
+            "endpoint": {"templates": ["/users/{id}"], "inference": "heuristic"}}"#;
+        let plan = plan::load(configuration, |_| None, Capacity::Checked).unwrap();
+        let words = ["orders", "carts", "search"];
+        let mut requests = String::new();
+        for round in 0..200 {
+            for word in words {
+                requests.push_str(&format!("GET\t/{word}/{round}\n"));
+            }
+            requests.push_str("GET\t/users/7\n");
+        }
+        let mut out = Vec::new();
+        label(&plan, Places::new(&plan), requests.as_bytes(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let count = |label: &str| text.lines().filter(|line| *line == label).count();
+        // _OTHER, _UNMATCHED and the template have a place each, so one of the others gets the last.
+        assert_eq!(count("/users/{id}"), 200);
+        let places = words.iter().filter(|word| count(&format!("/{word}/{{id}}")) > 0).count();
+        assert_eq!(places, 1, "{text}");
+        assert!(count(OTHER) >= 400);
+        let none = br#"{"metrics": {"requests_total": {"labels": ["method"]},
+            "request_duration": {"labels": []}, "response_size": {"labels": []},
+            "exceptions_total": {"labels": ["type"]}}}"#;
+        let plan = plan::load(none, |_| None, Capacity::Checked).unwrap();
+        assert!(Places::new(&plan).is_none());
     }
 
     #[test]

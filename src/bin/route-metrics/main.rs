@@ -13,6 +13,8 @@ mod init;
 mod input;
 mod label;
 mod labeller;
+mod logger;
+mod logs;
 mod preview;
 mod rules;
 mod schema;
@@ -52,6 +54,7 @@ enum Command {
 type Outcome = anyhow::Result<()>;
 
 fn main() -> ExitCode {
+    logger::install();
     let outcome = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
@@ -69,7 +72,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            log::error!("{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -102,6 +102,22 @@ pub(super) fn restriction(comment: &str, capabilities: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_module_is_trimmed_to_this_list() {
+        // What Envoy always allows, and what the standard library calls.
+        let always =
+            ["_initialize", "memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"];
+        let abi = include_str!("../../module/wasm/abi.txt").lines();
+        let mut abi: BTreeSet<&str> =
+            abi.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        for name in always {
+            assert!(abi.remove(name), "{name}");
+        }
+        let of_envoy = CAPABILITIES.into_iter().filter(|name| name.starts_with("proxy_"));
+        assert_eq!(abi, of_envoy.collect());
+    }
 
     #[test]
     fn versions_are_read_from_numbers_and_from_what_envoy_prints() {

@@ -200,8 +200,7 @@ static_resources:
                 };
                 let comment = format!(
                     "# What the module calls with this configuration, and what of it Envoy has to call. When\n\
-                     # the configuration changes, {restart}.\n\
-                     # Listeners with HTTP/3 need `proxy_on_delete`, too.\n"
+                     # the configuration changes, {restart}.\n"
                 );
                 (comment, needed.as_slice())
             }

@@ -230,6 +230,7 @@ impl Reader<'_> {
                 '(' => self.parentheses(rest, &mut read),
                 '[' => self.brackets(rest, &mut read),
                 '$' if tail.starts_with('{') => Some(tail),
+                '$' => self.dollar(tail, &mut read),
                 ':' => self.colon(tail, &mut read),
                 '*' if read.start => Some(self.star(rest, &mut read)),
                 '\\' => Some(Self::escape(tail, &mut read)),
@@ -246,6 +247,16 @@ impl Reader<'_> {
             });
         }
         read.nodes
+    }
+
+    /// `$name<pattern>` of Play; a dollar alone is text.
+    fn dollar<'k>(&mut self, tail: &'k str, read: &mut Read) -> Option<&'k str> {
+        let name = word(tail);
+        let rest = tail.get(name.len()..)?;
+        let end = closing(rest, '<', '>').filter(|_| rest.starts_with('<') && !name.is_empty())?;
+        let node = with_pattern(name, rest.get(1..end)?, self.changes);
+        read.push([node]);
+        rest.get(end + 1..)
     }
 
     /// What stands behind a backslash, as in regular expressions: a character that is meant as it is,
@@ -308,6 +319,8 @@ impl Reader<'_> {
         let starts = |characters: &[char]| inner.starts_with(characters);
         let is_part = starts(&['/', ':'])
             || (starts(&['.']) && inner.contains([':', '{', '<']))
+            || (starts(&['.'])
+                && word(inner.get(1..).unwrap_or_default()).len() + 1 == inner.len())
             || (starts(&['*'])
                 && word(inner.get(1..).unwrap_or_default()).len() + 1 == inner.len());
         if let Some(named) = named {

@@ -74,6 +74,9 @@ const POSTMAN: &str = "is a Postman collection; export its API definition as Ope
 
 /// What a text is, by how it begins.
 pub(super) fn of_text(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return Some("is packed with gzip; unpack it first");
+    }
     let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(4096)).unwrap_or_default());
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let starts = |start: &str| {

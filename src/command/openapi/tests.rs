@@ -109,6 +109,14 @@ fn path_keys_become_templates() {
         ("/{*a}/x/{*b}", "/{a}/x/{*b}"),
         ("/{*a}.json", "/{a}.json"),
         ("/a?", "/a"),
+        (r"/a/{page<\d+>?1}", "/a /a/{page}"),
+        ("/a/{page?1}", "/a /a/{page}"),
+        ("/a/{path: .+}", "/a/{*path}"),
+        ("/a/{name<.+>}", "/a/{*name}"),
+        ("/a/$id<[0-9]+>/b", "/a/{id}/b"),
+        ("/a/$path<.+>", "/a/{*path}"),
+        ("/a(.json)", "/a /a.json"),
+        ("/a/{resource=**}:test", "/a/{resource}:test"),
         (r"^feed\.xml$", "/feed.xml"),
         (r"^page\d+/\Z", "/page{param}"),
         ("/a/%2A", "/a/%2A"),
@@ -375,6 +383,7 @@ fn what_is_no_specification_is_refused() {
             "{found}"
         );
     }
+    assert!(error(b"\x1f\x8b\x08").contains("is packed with gzip"));
     let deep = format!("{{\"openapi\": {}", "[".repeat(200));
     assert!(error(deep.as_bytes()).contains("nested more than 128 levels deep"));
 }

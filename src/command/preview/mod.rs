@@ -9,9 +9,9 @@ mod cost;
 pub mod host;
 pub mod html;
 pub mod log;
+pub mod reference;
 mod replay;
 mod report;
-mod svg;
 mod text;
 
 pub use replay::{Direction, Replay};

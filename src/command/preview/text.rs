@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::report::{EndpointReport, Report, Source};
+use crate::command::plot::count;
 
 /// Endpoints that are shown; the rest is summed up.
 const MAX_ROWS: usize = 50;
@@ -165,7 +166,11 @@ fn metrics(report: &Report, out: &mut impl Write) -> io::Result<()> {
             count(metric.series_limit),
             bytes(memory),
             bytes(metric.scrape_bytes),
-            labels.join(", ")
+            if metric.changes == 0 {
+                metric.of.without_changes().to_owned()
+            } else {
+                labels.join(", ")
+            }
         )?;
     }
     Ok(())
@@ -188,19 +193,6 @@ fn overflow(report: &Report, out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A number with separators.
-pub(super) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 pub(super) fn percent(part: u64, whole: u64) -> String {

@@ -111,11 +111,12 @@ pub enum MetricSource {
 pub struct Match {
     /// One of these methods.
     pub methods: Vec<String>,
-    /// One of these endpoints, as they stand in the label.
+    /// One of these endpoints, as they stand in the label or in `endpoint.templates`. Those that no
+    /// request can have are refused.
     pub endpoints: Vec<String>,
     /// One of these response codes (`"503"`) or classes (`"5xx"`).
     pub statuses: Vec<String>,
-    /// Each of these request headers has this value; `*` for any.
+    /// Each of these request headers has this value; `*` for any. `host` is `:authority`.
     pub request_headers: BTreeMap<String, String>,
     /// Each of these response headers has this value; `*` for any.
     pub response_headers: BTreeMap<String, String>,

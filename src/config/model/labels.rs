@@ -87,9 +87,10 @@ pub enum Source {
     GrpcStatus,
     /// Envoy's response flags, long names, joined by commas.
     ResponseFlags,
-    /// A request header, as the client sent it.
+    /// A request header, as Envoy shows it before routing; `host` is `:authority`. Of one with
+    /// several lines the first counts.
     RequestHeader,
-    /// A response header.
+    /// A response header. Of one with several lines the first counts; trailers are not read.
     ResponseHeader,
     /// A parameter of the query.
     QueryParam,

@@ -19,7 +19,8 @@ pub struct Limits {
     /// Series of one metric, 1 to 1,000,000. What comes later is counted under `_OTHER`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_series_per_metric: u32,
-    /// Characters of one label value, 16 to 1,024. Longer ones are cut.
+    /// Characters of one label value, 16 to 1,024. Longer ones from outside
+    /// are cut; those of the configuration are refused.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 16, max = 1024)))]
     pub max_label_value_length: u32,
 }

@@ -32,7 +32,8 @@ impl Default for Sampling {
 pub struct Always {
     /// Response codes (`"503"`) or classes (`"5xx"`).
     pub statuses: Vec<String>,
-    /// Endpoints, as they stand in the label.
+    /// Endpoints, as they stand in the label or in `endpoint.templates`. Those that no request can
+    /// have are refused.
     pub endpoints: Vec<String>,
     /// Requests that took longer than this many milliseconds.
     pub slower_than_ms: Option<u64>,

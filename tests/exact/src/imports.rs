@@ -45,7 +45,7 @@ impl Call<'_, '_> {
         let place = if length == 0 {
             0
         } else {
-            self.0.data_mut().allocations += 1;
+            self.0.data_mut().handed_over += 1;
             let export = self.0.get_export("proxy_on_memory_allocate").and_then(Extern::into_func);
             let allocate = export.ok_or(INVALID_MEMORY_ACCESS)?.typed::<u32, u32>(&*self.0);
             let allocate = allocate.map_err(|_| INVALID_MEMORY_ACCESS)?;

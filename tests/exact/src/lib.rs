@@ -39,8 +39,8 @@ pub struct Counts {
     pub host_calls: BTreeMap<&'static str, u64>,
     /// Calls of the host to the module for an event of a stream.
     pub callbacks: u64,
-    /// Calls of the host to the module's allocator, to hand over bytes.
-    pub allocations: u64,
+    /// Calls of the host to the module, to hand over bytes.
+    pub handed_over: u64,
     /// Instructions, as the engine's fuel counts them.
     pub instructions: u64,
 }
@@ -53,7 +53,26 @@ pub fn module() -> PathBuf {
     }
 }
 
+/// The module that counts how often it allocates, as `make trap` leaves it.
+pub fn counting_module() -> PathBuf {
+    let built = "../../target/wasm32-wasip1/trap/route_metrics.wasm";
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(built)
+}
+
 impl Guest {
+    /// Starts a VM with the module of [`counting_module`]; panics where there is none.
+    pub fn counting(world: World) -> Self {
+        let path = counting_module();
+        let bytes = std::fs::read(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}; run `make trap`", path.display()));
+        Self::with(&bytes, world).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// How often the module has allocated so far, if it counts that: not for what it was handed.
+    pub fn allocations(&mut self) -> Result<u64, Error> {
+        self.call("route_metrics_allocations", ())
+    }
+
     /// Starts a VM with the module of [`module`]; panics where there is none.
     pub fn start(world: World) -> Self {
         let path = module();
@@ -158,7 +177,7 @@ impl Guest {
     pub fn look(&mut self) -> Counts {
         Counts {
             host_calls: std::mem::take(&mut self.world().calls),
-            allocations: std::mem::take(&mut self.world().allocations),
+            handed_over: std::mem::take(&mut self.world().handed_over),
             callbacks: std::mem::take(&mut self.callbacks),
             instructions: std::mem::take(&mut self.instructions),
         }

@@ -36,8 +36,8 @@ pub struct World {
     pub statuses: BTreeMap<&'static str, u32>,
     /// Calls by function.
     pub calls: BTreeMap<&'static str, u64>,
-    /// Calls to the module's allocator.
-    pub allocations: u64,
+    /// Calls of the module for a place for bytes.
+    pub handed_over: u64,
     /// The state of the host's random numbers.
     pub random: u64,
 }

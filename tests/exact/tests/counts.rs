@@ -112,19 +112,41 @@ impl Case {
         )
     }
 
-    /// What one request does, and the instructions that it takes on average.
-    fn count(&self) -> Counts {
+    fn world(&self) -> World {
         let mut world = World::get("/");
         (self.answer)(&mut world);
-        let mut guest = Guest::start(world);
+        world
+    }
+
+    /// Configures the module, and sends it the requests that are not counted.
+    fn warm(&self, guest: &mut Guest) {
         let configured = guest.configure(ROOT, &self.configuration()).expect("it does not trap");
         assert!(configured, "{}: {:?}", self.name, guest.world().log);
-        let mut each = None;
         for index in 0..WARM {
             guest.world().set_path(&(self.path)(index));
             guest.request(ROOT).expect("it does not trap");
         }
         guest.look();
+    }
+
+    /// How often the module allocates in one request.
+    fn allocations(&self) -> u64 {
+        let mut guest = Guest::counting(self.world());
+        self.warm(&mut guest);
+        let before = guest.allocations().expect("it counts");
+        assert!(before > 0, "{}: a configuration takes memory", self.name);
+        for index in 0..COUNTED {
+            guest.world().set_path(&(self.path)(WARM + index));
+            guest.request(ROOT).expect("it does not trap");
+        }
+        (guest.allocations().expect("it counts") - before).div_ceil(u64::from(COUNTED))
+    }
+
+    /// What one request does, and the instructions that it takes on average.
+    fn count(&self) -> Counts {
+        let mut guest = Guest::start(self.world());
+        self.warm(&mut guest);
+        let mut each = None;
         let mut instructions = 0;
         for index in 0..COUNTED {
             guest.world().set_path(&(self.path)(WARM + index));
@@ -140,16 +162,19 @@ impl Case {
     }
 }
 
-fn table(rows: &[(&str, Counts)]) -> String {
+fn table(rows: &[(&str, Counts, u64)]) -> String {
     let mut text = String::from(
-        "| a request that is | host calls | of which hand over bytes | calls of the module | instructions |\n\
-         |---|--:|--:|--:|--:|\n",
+        "| a request that is | host calls | of which hand over bytes | calls of the module | allocations | instructions |\n\
+         |---|--:|--:|--:|--:|--:|\n",
     );
-    for (name, counts) in rows {
+    for (name, counts, allocations) in rows {
         let calls: u64 = counts.host_calls.values().sum();
-        let Counts { allocations, callbacks, instructions, .. } = counts;
-        writeln!(text, "| {name} | {calls} | {allocations} | {callbacks} | {instructions} |")
-            .expect("writing to a string");
+        let Counts { handed_over, callbacks, instructions, .. } = counts;
+        writeln!(
+            text,
+            "| {name} | {calls} | {handed_over} | {callbacks} | {allocations} | {instructions} |"
+        )
+        .expect("writing to a string");
     }
     text
 }
@@ -161,8 +186,9 @@ fn numbers(row: &str) -> Vec<u64> {
 
 #[test]
 fn a_request_does_what_the_table_says() {
-    let rows: Vec<(&str, Counts)> = CASES.iter().map(|case| (case.name, case.count())).collect();
-    for (case, (name, counts)) in CASES.iter().zip(&rows) {
+    let row = |case: &Case| (case.name, case.count(), case.allocations());
+    let rows: Vec<(&str, Counts, u64)> = CASES.iter().map(row).collect();
+    for (case, (name, counts, _)) in CASES.iter().zip(&rows) {
         let calls: u64 = counts.host_calls.values().sum();
         assert!(calls <= case.most_calls, "{name}: {calls} host calls: {:?}", counts.host_calls);
     }
@@ -170,7 +196,7 @@ fn a_request_does_what_the_table_says() {
     let now = table(&rows);
     if std::env::var_os("UPDATE_COUNTS").is_some() {
         std::fs::write(&path, &now).expect("the table can be written");
-        for (name, counts) in &rows {
+        for (name, counts, _) in &rows {
             println!("{name}: {:?}", counts.host_calls);
         }
         return;

@@ -10,7 +10,8 @@ bench: build ## measure what the filter costs a real Envoy (BENCH_STARTS, BENCH_
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends nghttp2-client >/dev/null; \
 	}
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
-	cargo build --release --target wasm32-wasip1 --package bench-empty-sdk --package bench-straightforward
+	cargo build --release --target wasm32-wasip1 --package bench-empty-sdk \
+		--package bench-floor --package bench-straightforward
 	cargo build --release --package route-metrics-bench
 	@ENVOY="$${ENVOY:-$(FIRST_ENVOY)}" target/release/route-metrics-bench
 

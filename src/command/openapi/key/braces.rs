@@ -97,8 +97,19 @@ impl Reader<'_> {
             }
             return;
         }
-        match inner.strip_suffix('?') {
-            Some(name) => {
+        // Symfony: `{page<\d+>?1}`, `{page?1}`.
+        if let Some((name, rest)) = inner.split_once('<')
+            && let Some((pattern, default)) = rest.rsplit_once('>')
+        {
+            let node = self.typed(name, pattern, inner);
+            match default.starts_with('?') {
+                true => read.push_optional(vec![node]),
+                false => read.push([node]),
+            }
+            return;
+        }
+        match inner.split_once('?') {
+            Some((name, _default)) => {
                 let node = self.variable(name);
                 read.push_optional(vec![node]);
             }

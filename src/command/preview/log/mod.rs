@@ -211,7 +211,7 @@ impl Broken {
             Self::NotHttp | Self::Begun | Self::Header => false,
             Self::NoPath | Self::NoJsonStatus | Self::TooLong => true,
             Self::NoFormat | Self::OpenQuote | Self::NoStatus | Self::NotJson | Self::NoRequest => {
-                layout::has_request(line)
+                layout::has_request(line) && !is_message(line)
             }
         }
     }
@@ -247,6 +247,21 @@ impl fmt::Display for Broken {
             Self::TooLong => "longer than 1 MiB",
         })
     }
+}
+
+/// Whether it is a message of a server about a request, as in nginx's error log, not the request.
+fn is_message(line: &[u8]) -> bool {
+    const LEVELS: [&[u8]; 8] = [
+        b"[error]",
+        b"[warn]",
+        b"[crit]",
+        b"[alert]",
+        b"[emerg]",
+        b"[notice]",
+        b"[debug]",
+        b":error]",
+    ];
+    LEVELS.iter().any(|level| memchr::memmem::find(line, level).is_some())
 }
 
 /// What the user says of the log.
@@ -386,7 +401,7 @@ impl Parser {
         if let Some(format) = tabs(line, entry) {
             return Ok(format);
         }
-        Err(broken)
+        Err(begun(broken, line))
     }
 
     /// A JSON line; what another program wrapped into one is looked into.
@@ -472,19 +487,26 @@ fn begun(why: Broken, line: &[u8]) -> Broken {
         b"REQUEST\"",
     ];
     let begins = |word: &&[u8]| memchr::memmem::find(line, word).is_some();
-    if why == Broken::NoJsonStatus && WORDS.iter().any(begins) { Broken::Begun } else { why }
+    let is_request = match why {
+        Broken::NoJsonStatus => true,
+        Broken::NoFormat | Broken::NoStatus => layout::has_request(line),
+        _ => false,
+    };
+    if is_request && WORDS.iter().any(begins) { Broken::Begun } else { why }
 }
 
-/// The JSON object behind a prefix (a container runtime's, Compose's, stern's, syslog's), which has
-/// no quotes.
+/// The JSON object behind a prefix: a container runtime's, Compose's, stern's, syslog's, Loki's.
 fn behind_prefix(line: &[u8]) -> Option<&[u8]> {
     if line.last() != Some(&b'}') {
         return None;
     }
-    let quote = memchr::memchr(b'"', line)?;
-    let brace = memchr::memrchr(b'{', line.get(..quote)?)?;
-    let between = line.get(brace + 1..quote)?;
-    between.iter().all(u8::is_ascii_whitespace).then(|| line.get(brace..))?
+    let is_start = |at: &usize| {
+        let before = at.checked_sub(1).and_then(|before| line.get(before));
+        let mut inside = line.get(at + 1..).unwrap_or_default().iter();
+        before.is_some_and(u8::is_ascii_whitespace)
+            && inside.find(|byte| !byte.is_ascii_whitespace()) == Some(&b'"')
+    };
+    memchr::memchr_iter(b'{', line).find(is_start).and_then(|at| line.get(at..))
 }
 
 /// METHOD, PATH and, where known, STATUS, separated by tabs.

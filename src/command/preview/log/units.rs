@@ -277,7 +277,7 @@ impl Source {
         let prior = if self.known == Some(unit) {
             9.0
         } else if self.usual == Some(unit) {
-            5.0
+            4.0
         } else if unit == Unit::Milliseconds {
             0.2
         } else {
@@ -317,7 +317,8 @@ impl Source {
             points if points == self.count => "all numbers have a decimal point",
             _ => "some numbers have a decimal point",
         };
-        format!("guessed: the median is {median:.3}, and {points}")
+        let median = crate::command::plot::significant(median);
+        format!("guessed: the median is {median}, and {points}")
     }
 
     /// Whether the unit was found out of the numbers alone.

@@ -46,6 +46,18 @@ pub enum Of {
     Events,
 }
 
+impl Of {
+    /// Why a metric has no series that changed.
+    #[must_use]
+    pub fn without_changes(self) -> &'static str {
+        match self {
+            Self::Requests => "no request in the log",
+            Self::Custom => "no request of the log belongs to it",
+            Self::Events => "reported by the application, not in logs",
+        }
+    }
+}
+
 /// One label of a metric.
 #[derive(Clone, Debug, Serialize)]
 pub struct LabelReport {

@@ -56,6 +56,17 @@ fn the_code_of_the_page_reports_from_django_and_celery() {
 }
 
 #[test]
+fn the_middleware_of_the_migration_page_names_exceptions() {
+    let application = Application::start("failing_app.py", "migration.md", &[]);
+    let envoy = Setup::new(application.address()).filter(json!({})).start();
+    for (number, status) in [(1, 500), (2, 200), (3, 500)] {
+        assert_eq!(get(&envoy, &format!("/orders/{number}")), status);
+    }
+    let exceptions = table(&[(["/orders/{id}", "OutOfStock"], 2)]);
+    expect_table(&envoy, "http_exceptions_total", &["endpoint", "type"], &exceptions);
+}
+
+#[test]
 fn what_the_page_posts_with_curl_is_taken() {
     let body = blocks("sh").into_iter().find_map(|block| {
         let body = block.split("-d '").nth(1)?;

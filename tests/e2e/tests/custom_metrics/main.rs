@@ -4,4 +4,5 @@ mod attacks;
 mod django;
 mod posting;
 mod reporting;
+mod routes;
 mod saas;

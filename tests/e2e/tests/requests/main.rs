@@ -3,6 +3,7 @@
 
 mod configuring;
 mod counting;
+mod headers;
 mod hostile;
 mod labelling;
 mod learning;

@@ -140,7 +140,15 @@ pub fn all(options: &Options) -> Vec<Case> {
             "straightforward SDK filter",
             vec![wasm(&options.straightforward, &json!({}))],
         ),
-        ours("full", "route-metrics, defaults", fixed(json!({}))),
+        case(
+            "floor",
+            "the host calls of the defaults alone",
+            vec![wasm(&options.floor, &json!({}))],
+        ),
+        Case {
+            against: Some("floor"),
+            ..ours("full", "route-metrics, defaults", fixed(json!({})))
+        },
         ours("p10", "route-metrics, rate 0.1", fixed(json!({"sampling": {"rate": 0.1}}))),
         ours("p1", "route-metrics, rate 0.01", fixed(json!({"sampling": {"rate": 0.01}}))),
     ];

@@ -28,6 +28,7 @@ struct Options {
     version: EnvoyVersion,
     module: PathBuf,
     empty: PathBuf,
+    floor: PathBuf,
     straightforward: PathBuf,
     /// Another build of the module, to be compared with the first.
     candidate: Option<PathBuf>,
@@ -64,6 +65,7 @@ impl Options {
             version,
             module: path("BENCH_MODULE", "dist/route_metrics.wasm"),
             empty: path("BENCH_EMPTY", &format!("{modules}/bench_empty_sdk.wasm")),
+            floor: path("BENCH_FLOOR", &format!("{modules}/bench_floor.wasm")),
             straightforward: path(
                 "BENCH_STRAIGHTFORWARD",
                 &format!("{modules}/bench_straightforward.wasm"),

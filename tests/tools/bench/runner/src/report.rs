@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use route_metrics::command::plot::{self, Bar};
+
 use crate::cases::Case;
 
 /// What was measured of one case in one round.
@@ -115,60 +117,28 @@ impl Results {
 
     /// The added CPU time of every case as bars, with the rounds' spread.
     pub fn svg(&self) -> String {
-        const LEFT: f64 = 290.0;
-        const WIDTH: f64 = 420.0;
-        const ROW: f64 = 26.0;
         let none = self.index("none");
-        let bars: Vec<(&Case, f64, Vec<f64>)> =
+        let titles: Vec<String> =
+            self.cases.iter().map(|case| case.title.replace('`', "")).collect();
+        let bars: Vec<Bar<'_>> =
             self.cases
                 .iter()
+                .zip(&titles)
                 .enumerate()
-                .filter(|(_, case)| case.id != "none")
-                .filter_map(|(index, case)| {
+                .filter(|(_, (case, _))| case.id != "none")
+                .filter_map(|(index, (case, title))| {
                     let each = self.rounds.iter().filter_map(|round| {
                         Some(round.get(index)?.cpu_us - round.get(none?)?.cpu_us)
                     });
-                    Some((case, self.added(index)?, each.collect()))
+                    let class = match case.id {
+                        "empty" | "floor" | "native" | "straightforward" => "second",
+                        _ => "first",
+                    };
+                    let value = self.added(index)?;
+                    Some(Bar { name: title, class, value, dots: each.collect() })
                 })
                 .collect();
-        let most = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
-        let scale = WIDTH / most;
-        let height = ROW * (bars.len() as f64 + 2.0);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 780 {height}\" \
-             font-family=\"sans-serif\" font-size=\"13\">\n\
-             <rect width=\"780\" height=\"{height}\" fill=\"#fff\"/>\n\
-             <text x=\"10\" y=\"18\" font-weight=\"bold\">CPU added to a request, in microseconds \
-             (bar: median; dots: rounds)</text>\n"
-        );
-        for (row, (case, added, each)) in bars.iter().enumerate() {
-            let top = ROW * (row as f64 + 1.2);
-            let colour = match case.id {
-                "empty" | "native" | "straightforward" => "#9aa5ad",
-                _ => "#2f6f9f",
-            };
-            let title = case.title.replace('`', "");
-            let bar = (added * scale).max(0.0);
-            let _ = writeln!(
-                svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{title}</text>\
-                 <rect x=\"{LEFT}\" y=\"{top}\" width=\"{bar:.1}\" height=\"18\" fill=\"{colour}\"/>\
-                 <text x=\"{:.1}\" y=\"{}\">{added:.1}</text>",
-                LEFT - 8.0,
-                top + 14.0,
-                LEFT + bar + 12.0,
-                top + 14.0,
-            );
-            for value in each {
-                let x = LEFT + (value * scale).clamp(0.0, WIDTH + 20.0);
-                let _ = writeln!(
-                    svg,
-                    "<circle cx=\"{x:.1}\" cy=\"{}\" r=\"2\" fill=\"#222\" fill-opacity=\"0.6\"/>",
-                    top + 9.0
-                );
-            }
-        }
-        svg.push_str("</svg>\n");
-        svg
+        let title = "CPU added to a request, in microseconds (bar: median; dots: rounds)";
+        plot::bars(title, &bars)
     }
 }
