@@ -387,6 +387,7 @@ optional!(Always { statuses, endpoints, slower_than_ms });
 optional!(Limits {
     max_labels_per_metric,
     max_values_per_label,
+    max_endpoints,
     max_series_per_metric,
     max_label_value_length
 });

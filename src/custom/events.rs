@@ -9,11 +9,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::custom::CustomPlan;
 use crate::custom::number::Number;
 use crate::custom::rules::{self, Family};
 use crate::host::{Host, MetricKind};
 use crate::labels::value::Buffers;
-use crate::plan::CustomPlan;
 use crate::series::MAX_LABELS;
 use crate::series::registry::{Amount, Handle, Registry, ValueId};
 

@@ -7,12 +7,12 @@
 
 use hashbrown::HashMap;
 
+use crate::custom::CustomPlan;
 use crate::custom::number::{MAX_INCREMENT, Number};
 use crate::host::{Host, MetricKind};
 use crate::labels::OTHER;
 use crate::labels::source::{LabelPlan, SourcePlan};
 use crate::labels::value::{self, Buffers, Facts};
-use crate::plan::CustomPlan;
 use crate::request::method;
 use crate::request::status::Statuses;
 use crate::series::registry::{Amount, Definition, Registry, ValueId};
@@ -231,7 +231,8 @@ pub fn label_values(
     endpoints: &[String],
     max: usize,
 ) -> (usize, Vec<ValueId>) {
-    let list = registry.values(host, &label.values, label.max_values);
+    let earned = label.source.is_open() && label.choice.listed.is_none();
+    let list = registry.values(host, &label.values, label.max_values, earned);
     let mut ids = Vec::new();
     let mut reserve = |text: &str| registry.reserve(host, list, &value::encoded(text, max));
     if label.choice.listed.is_some() {
@@ -270,17 +271,16 @@ pub struct Scratch {
     matching: Vec<usize>,
 }
 
-/// Records a request under every rule that it matches.
+/// Records a request under every rule that it matches; each has what was defined for it.
 pub fn record(
     host: &impl Host,
     registry: &mut Registry,
-    families: &[Family],
+    (rules, families): (&Rules, &[Family]),
     facts: &mut Facts<'_>,
     measured: Measured,
     scratch: &mut Scratch,
     buffers: &mut Buffers,
 ) {
-    let rules = &facts.plan.rules;
     let code = facts.outcome.code(host);
     let mut matching = std::mem::take(&mut scratch.matching);
     let (method, place) = (facts.kept.method(), measured.endpoint);
@@ -295,9 +295,7 @@ pub fn record(
         let headers_match = rule.headers.iter().all(|condition| {
             let found = match condition.header {
                 HeaderPlace::Request(at) => facts.kept.header(at),
-                HeaderPlace::Response(at) => {
-                    facts.outcome.header(host, &facts.plan.response_headers, at)
-                }
+                HeaderPlace::Response(at) => facts.outcome.header(host, facts.response_headers, at),
             };
             match (found, &condition.value) {
                 (None, _) => false,

@@ -278,6 +278,9 @@ struct Search<'m, 's> {
     segments: &'s [&'s [u8]],
     truncated: bool,
     method: u32,
+    /// The method whose templates count where none names the request's own: GET for HEAD, which is
+    /// answered alike but for the body (RFC 9110, 9.3.2).
+    stands_for: u32,
     /// The class of the node that failed last, by depth.
     failed: [u64; MAX_SEGMENTS + 1],
     /// Bit n: one has failed at depth n.
@@ -294,6 +297,7 @@ impl<'m, 's> Search<'m, 's> {
             segments,
             truncated,
             method: matcher.method(method),
+            stands_for: if method == b"HEAD" { matcher.method(b"GET") } else { u32::MAX },
             failed: [0; MAX_SEGMENTS + 1],
             failures: 0,
             #[cfg(test)]
@@ -441,15 +445,19 @@ impl<'m, 's> Search<'m, 's> {
         if first == NONE {
             return None;
         }
+        let mut found = None;
         for end in self.matcher.ends.get(first as usize..)? {
-            if end.method == 0 || end.method == self.method {
+            if end.method == self.method {
                 return Some(end.template);
+            }
+            if end.method == self.stands_for || (end.method == 0 && found.is_none()) {
+                found = Some(end.template);
             }
             if end.last {
                 break;
             }
         }
-        None
+        found
     }
 }
 

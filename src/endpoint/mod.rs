@@ -16,7 +16,7 @@ use std::fmt;
 
 use hashbrown::HashTable;
 
-pub use decide::{Decided, Knowledge, Learners, decide};
+pub use decide::{Asked, Decided, Knowledge, Learners, decide};
 pub use inference::{Inference, MAX_LOG_BYTES, MAX_NEWS_BYTES, Reason};
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use regex::MAX_TEXT_BYTES;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::custom::events;
 use crate::custom::rules::{self, Rule};
 use crate::host::{Host, MetricKind};
+use crate::labels::source::{LabelPlan, SourcePlan};
 use crate::plan::{Measure, MetricPlan, Plan};
 use crate::series::open_requests::Active;
 use crate::series::registry::{Definition, Registry, ValueId};
@@ -18,6 +19,8 @@ pub(super) struct Root {
     pub(super) families: Vec<usize>,
     /// For each label, the ids of the configured endpoints where they stand in it as they are.
     pub(super) endpoint_ids: Vec<Vec<ValueId>>,
+    /// The list in which endpoints stand as they are.
+    pub(super) endpoints: Option<usize>,
     /// What was defined for the plan's rules.
     pub(super) rules: Vec<rules::Family>,
     pub(super) events: events::Families,
@@ -55,6 +58,11 @@ impl Root {
             values.push(list);
             endpoint_ids.push(ids);
         }
+        let plain = |label: &LabelPlan| {
+            label.source == SourcePlan::Endpoint && label.choice.listed.is_none() && !label.hash
+        };
+        let place_of_endpoint = plan.labels.iter().position(plain);
+        let endpoint_list = place_of_endpoint.and_then(|place| values.get(place).copied());
         let mut families = Vec::new();
         for metric in plan.metrics.iter().filter(|_| plan.enabled) {
             let labels = metric.labels.iter().filter_map(|&place| {
@@ -86,6 +94,7 @@ impl Root {
             values,
             families,
             endpoint_ids,
+            endpoints: endpoint_list,
             rules,
             events,
             shows_bodies: false,

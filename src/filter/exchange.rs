@@ -6,7 +6,7 @@ use siphasher::sip::SipHasher24;
 
 use super::Filter;
 use crate::host::{CREATE_ONLY, Host};
-use crate::series::{APPEND_TRIES, Append};
+use crate::series::{APPEND_TRIES, Append, Secret, keys};
 
 /// The environment variable with the secret from which the key of hashed values is made.
 pub const HASH_KEY: &str = "METRICS_HASH_KEY";
@@ -15,7 +15,6 @@ impl<H: Host> Filter<H> {
     /// The key of hashed label values: made of [`HASH_KEY`] where it is set, so that all proxies of
     /// a fleet agree, else a random one that the workers of this process share.
     pub(super) fn hash_key(&mut self, variable: &impl Fn(&str) -> Option<String>) -> [u8; 16] {
-        const SHARED: &str = "route-metrics/hash-key";
         let mut key = [0; 16];
         if let Some(text) = variable(HASH_KEY).filter(|text| !text.is_empty()) {
             for (half, chunk) in key.chunks_exact_mut(8).enumerate() {
@@ -25,18 +24,32 @@ impl<H: Host> Filter<H> {
             }
             return key;
         }
+        self.shared_key(keys::HASH_KEY)
+    }
+
+    /// The key of hashes of what clients send.
+    pub(super) fn secret(&mut self) -> Secret {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = self.shared_key(keys::SECRET);
+        Secret(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest))
+    }
+
+    /// A random key that the workers of this process share: that of whoever was first.
+    fn shared_key(&mut self, name: &str) -> [u8; 16] {
+        let mut key = [0; 16];
         for chunk in key.chunks_exact_mut(8) {
             chunk.copy_from_slice(&self.random.next_u64().to_le_bytes());
         }
-        self.host.shared_set(SHARED, &key, CREATE_ONLY);
+        self.host.shared_set(name, &key, CREATE_ONLY);
         let mut shared = Vec::new();
-        self.host.shared_get(SHARED, &mut shared);
+        self.host.shared_get(name, &mut shared);
         shared.try_into().unwrap_or(key)
     }
 
-    /// Tells the other workers what this one has learned, and takes in what they have.
+    /// Tells the other workers what this one has learned and what waits for a place, and takes in
+    /// what they have.
     pub(super) fn exchange(&mut self) {
-        let Self { host, learners, learned, unsent, .. } = self;
+        let Self { host, learners, learned, unsent, registry, .. } = self;
+        registry.exchange(host);
         let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
         let merge = |entry: &[u8]| {
             adaptive.borrow_mut().merge(entry);

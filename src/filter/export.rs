@@ -1,7 +1,7 @@
 //! The endpoint as filter state, for access logs and traces.
 
 use super::{Filter, Phase};
-use crate::endpoint::{CanonicalPath, Decided, Knowledge, decide};
+use crate::endpoint::{Asked, CanonicalPath, Decided, Knowledge, decide};
 use crate::host::{Host, Property};
 use crate::labels::UNMATCHED;
 
@@ -22,15 +22,15 @@ impl<H: Host> Filter<H> {
             }
         };
         let path = CanonicalPath::new(kept.path());
-        let known = decide(
-            &root.plan,
-            kept.method(),
-            &path,
-            Knowledge::Unfinished,
-            learners,
-            |out| host.property(Property::RouteName, out),
-            &mut scratch.endpoint,
-        );
+        let asked = Asked {
+            method: kept.method(),
+            path: &path,
+            call: kept.is_call(),
+            knowledge: Knowledge::Unfinished,
+        };
+        let route_name = |out: &mut Vec<u8>| host.property(Property::RouteName, out);
+        let out = &mut scratch.endpoint;
+        let known = decide(&root.plan, &asked, learners, route_name, |_| true, out);
         if let Some(text) = known.text(&root.plan, &scratch.endpoint) {
             let text = scratch.value.encode(text, root.plan.max_value_length);
             host.set_filter_state("endpoint", text.as_bytes());

@@ -23,9 +23,9 @@ use crate::labels::value;
 use crate::plan::{self, Capacity, Plan};
 use crate::request::{Kept, Outcome, Pool};
 use crate::sampling::Random;
-use crate::series::SharedList;
 use crate::series::open_requests::Active;
 use crate::series::registry::{Registry, ValueId};
+use crate::series::{SharedList, keys};
 use by_id::ById;
 use configured::Root;
 use decisions::{Decision, Decisions};
@@ -115,7 +115,7 @@ impl<H: Host> Filter<H> {
             active: Active::new(seed),
             random: Random::new(seed),
             learners: Learners::default(),
-            learned: SharedList::new("route-metrics/learned".to_owned()),
+            learned: SharedList::new(keys::LEARNED.to_owned()),
             unsent: None,
             roots: ById::default(),
             streams: ById::default(),
@@ -167,8 +167,9 @@ impl<H: Host> Filter<H> {
         for warning in plan.warnings.iter() {
             self.host.log(LogLevel::Warn, &format!("configuration: {warning}"));
         }
-        let hash_key = self.hash_key(&variable);
+        let (hash_key, secret) = (self.hash_key(&variable), self.secret());
         let Self { host, registry, active, flushes, .. } = self;
+        registry.configure(root, secret);
         let root_state = Root::define(host, registry, active, Rc::new(plan), hash_key, *flushes);
         self.reports_in_headers |= root_state.plan.events.response_header.is_some();
         self.roots.insert(root, root_state);
@@ -270,6 +271,7 @@ impl<H: Host> Filter<H> {
         if self.roots.contains_key(&context) {
             self.active.tell(&self.host);
             self.decisions.flush(&self.host);
+            self.registry.release(&self.host, context);
             if !self.streams.values().any(|stream| stream.root == context) {
                 self.roots.remove(&context);
             }
@@ -292,7 +294,14 @@ impl<H: Host> Filter<H> {
         self.flushed_ns = now;
         self.flushes += 1;
         let gone = self.flushes.saturating_sub(GONE_FLUSHES);
-        self.roots.retain(|_, root| root.last_flush >= gone);
+        let Self { host, registry, roots, .. } = self;
+        roots.retain(|&id, root| {
+            let stays = root.last_flush >= gone;
+            if !stays {
+                registry.release(host, id);
+            }
+            stays
+        });
         self.active.flush(&self.host, &mut self.registry);
         self.decisions.flush(&self.host);
         self.exchange();

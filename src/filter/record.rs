@@ -5,7 +5,7 @@ use super::decisions::Decision;
 use super::{Filter, Scratch, posts};
 use crate::config::DurationUnit;
 use crate::custom::rules::{self, Measured};
-use crate::endpoint::{CanonicalPath, Decided, Knowledge, decide};
+use crate::endpoint::{Asked, CanonicalPath, Decided, Knowledge, decide};
 use crate::host::{Host, Property};
 use crate::labels::value::{self, Facts};
 use crate::plan::{Measure, MetricPlan, Plan, SamplingPlan};
@@ -34,17 +34,20 @@ impl<H: Host> Filter<H> {
         if plan.events.path.as_ref().is_some_and(|events| posts::is_path(&path, events)) {
             return Decision::Excluded;
         }
-        let decided = decide(
-            plan,
-            kept.method(),
-            &path,
-            Knowledge::Answered(code),
-            learners,
-            |out| host.property(Property::RouteName, out),
-            &mut scratch.endpoint,
-        );
-        scratch.decided = Some(decided);
-        let Scratch { endpoint, ids, value, rules, .. } = scratch;
+        let call = kept.is_call() && outcome.is_call(host, &plan.response_headers);
+        let knowledge = match outcome.proves_nothing(host, kept.is_call()) {
+            true => Knowledge::Unproven(code),
+            false => Knowledge::Answered(code),
+        };
+        let asked = Asked { method: kept.method(), path: &path, call, knowledge };
+        let route_name = |out: &mut Vec<u8>| host.property(Property::RouteName, out);
+        let Scratch { decided: last, endpoint, ids, value, rules, .. } = scratch;
+        let is_known = |endpoint: &[u8]| {
+            let text = value.encode(endpoint, plan.max_value_length);
+            root.endpoints.is_some_and(|list| registry.knows(list, text))
+        };
+        let decided = decide(plan, &asked, learners, route_name, is_known, endpoint);
+        *last = Some(decided);
         let Some(endpoint) = decided.text(plan, endpoint) else {
             return Decision::Excluded;
         };
@@ -58,11 +61,21 @@ impl<H: Host> Filter<H> {
             _ => None,
         };
         let measured = Measured { endpoint: configured, weight, in_sample };
-        let mut facts =
-            Facts { plan, hash_key: &root.hash_key, kept, path: &path, endpoint, outcome };
+        let mut facts = Facts {
+            endpoints: &plan.endpoints,
+            response_headers: &plan.response_headers,
+            exception_header: plan.exception_header,
+            max_value_length: plan.max_value_length,
+            hash_key: &root.hash_key,
+            kept,
+            path: &path,
+            endpoint,
+            outcome,
+        };
         record(host, registry, root, &mut facts, &measured, ids, value);
         if !root.rules.is_empty() {
-            rules::record(host, registry, &root.rules, &mut facts, measured, rules, value);
+            let defined = (&plan.rules, root.rules.as_slice());
+            rules::record(host, registry, defined, &mut facts, measured, rules, value);
         }
         Decision::Recorded
     }
@@ -93,7 +106,7 @@ fn record(
     ids: &mut Vec<Option<ValueId>>,
     buffers: &mut value::Buffers,
 ) {
-    let plan = facts.plan;
+    let plan = &*root.plan;
     ids.clear();
     ids.resize(plan.labels.len(), None);
     for (metric, &family) in plan.metrics.iter().zip(&root.families) {
@@ -127,7 +140,7 @@ fn label_id(
     place: usize,
     buffers: &mut value::Buffers,
 ) -> ValueId {
-    let (Some(label), Some(&list)) = (facts.plan.labels.get(place), root.values.get(place)) else {
+    let (Some(label), Some(&list)) = (root.plan.labels.get(place), root.values.get(place)) else {
         return ValueId { id: 0, folded: true };
     };
     let text = facts.value(host, label, buffers);

@@ -19,6 +19,17 @@ pub enum MetricKind {
     Histogram = 2,
 }
 
+impl MetricKind {
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
 /// The header maps of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -38,6 +49,8 @@ pub enum HeaderMap {
 pub enum Property {
     /// `response.code`, 8 bytes.
     ResponseCode,
+    /// `response.code_details`: why the response has its code, text.
+    ResponseCodeDetails,
     /// `response.flags`, 8 bytes.
     ResponseFlags,
     /// `response.size`: bytes of the response body, 8 bytes.
@@ -63,6 +76,7 @@ impl Property {
     pub const fn path(self) -> &'static [u8] {
         match self {
             Self::ResponseCode => b"response\0code",
+            Self::ResponseCodeDetails => b"response\0code_details",
             Self::ResponseFlags => b"response\0flags",
             Self::ResponseSize => b"response\0size",
             Self::ResponseGrpcStatus => b"response\0grpc_status",

@@ -86,6 +86,32 @@ pub enum SourcePlan {
 }
 
 impl SourcePlan {
+    /// Whether requests and responses can make up values, so that places for them must be earned;
+    /// else they are of a closed set, or of Envoy's own configuration.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Endpoint
+            | Self::ExceptionType
+            | Self::GrpcService
+            | Self::GrpcMethod
+            | Self::RequestHeader(_)
+            | Self::ResponseHeader(_)
+            | Self::QueryParam(_)
+            | Self::PathParam(_)
+            | Self::Reported => true,
+            Self::Method
+            | Self::Status
+            | Self::StatusClass
+            | Self::RouteName
+            | Self::ClusterName
+            | Self::VirtualHost
+            | Self::Protocol
+            | Self::GrpcStatus
+            | Self::ResponseFlags
+            | Self::Constant(_) => false,
+        }
+    }
+
     /// Whether the values are few whatever the traffic, so that series made of them alone may take
     /// the places kept for configured ones.
     pub fn is_closed(&self) -> bool {

@@ -5,11 +5,10 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use crate::endpoint::CanonicalPath;
+use crate::endpoint::{CanonicalPath, Endpoints};
 use crate::host::{Host, Property};
 use crate::labels::source::{Choice, LabelPlan, SourcePlan};
 use crate::labels::{self, OTHER, UNMATCHED};
-use crate::plan::Plan;
 use crate::request::{Kept, Outcome};
 use crate::request::{grpc, method, response_flags as flags};
 
@@ -18,8 +17,14 @@ const MAX_PARAM: usize = 1024;
 
 /// Everything that a label's value can be made of, at the end of a request.
 pub struct Facts<'a> {
-    /// The configuration.
-    pub plan: &'a Plan,
+    /// The configured endpoints, which know their parameters.
+    pub endpoints: &'a Endpoints,
+    /// The names of the response headers that may be asked for.
+    pub response_headers: &'a [String],
+    /// The one that names an exception, by its place there.
+    pub exception_header: Option<usize>,
+    /// Characters of a value.
+    pub max_value_length: usize,
     /// The key of hashed values.
     pub hash_key: &'a [u8; 16],
     /// What the client sent.
@@ -40,7 +45,7 @@ pub struct Buffers {
 }
 
 /// What a source gave.
-enum Found {
+enum Given {
     /// Nothing.
     Absent,
     /// A word of the filter's own or of the configuration.
@@ -80,9 +85,9 @@ impl Buffers {
         let found = match value {
             Some(value) => {
                 raw.extend_from_slice(value);
-                Found::Raw { foreign: true }
+                Given::Raw { foreign: true }
             }
-            None => Found::Absent,
+            None => Given::Absent,
         };
         write(label, found, raw, max, hash_key, text);
         text
@@ -92,7 +97,7 @@ impl Buffers {
 /// Writes the value of a label for what was found.
 fn write(
     label: &LabelPlan,
-    found: Found,
+    found: Given,
     raw: &[u8],
     max: usize,
     hash_key: &[u8; 16],
@@ -100,19 +105,19 @@ fn write(
 ) {
     text.clear();
     let Choice { listed, absent, unlisted } = &label.choice;
-    let empty = matches!(found, Found::Raw { .. }) && raw.is_empty();
+    let empty = matches!(found, Given::Raw { .. }) && raw.is_empty();
     match (found, listed) {
-        (Found::Absent, _) => labels::encode(absent.as_bytes(), max, text),
+        (Given::Absent, _) => labels::encode(absent.as_bytes(), max, text),
         _ if empty => labels::encode(absent.as_bytes(), max, text),
         // Words are ASCII, and few are longer than the least bound.
-        (Found::Word(word), None) if !label.hash => text.push_str(word.get(..max).unwrap_or(word)),
-        (Found::Word(word), None) => hash(hash_key, word.as_bytes(), text),
-        (Found::Raw { .. }, None) if label.hash => hash(hash_key, raw, text),
-        (Found::Raw { foreign: true }, None) => labels::encode_foreign(raw, max, text),
-        (Found::Raw { foreign: false }, None) => labels::encode(raw, max, text),
+        (Given::Word(word), None) if !label.hash => text.push_str(word.get(..max).unwrap_or(word)),
+        (Given::Word(word), None) => hash(hash_key, word.as_bytes(), text),
+        (Given::Raw { .. }, None) if label.hash => hash(hash_key, raw, text),
+        (Given::Raw { foreign: true }, None) => labels::encode_foreign(raw, max, text),
+        (Given::Raw { foreign: false }, None) => labels::encode(raw, max, text),
         (found, Some(listed)) => {
             let key = match found {
-                Found::Word(word) => Some(word),
+                Given::Word(word) => Some(word),
                 _ => std::str::from_utf8(raw).ok(),
             };
             let value = key.and_then(|key| listed.get(key)).unwrap_or(unlisted);
@@ -139,7 +144,7 @@ impl Facts<'_> {
     ) -> &'b str {
         let found = self.find(host, &label.source, buffers);
         let Buffers { raw, text } = buffers;
-        write(label, found, raw, self.plan.max_value_length, self.hash_key, text);
+        write(label, found, raw, self.max_value_length, self.hash_key, text);
         text
     }
 
@@ -151,30 +156,30 @@ impl Facts<'_> {
         buffers: &'b mut Buffers,
     ) -> Option<&'b [u8]> {
         match self.find(host, source, buffers) {
-            Found::Absent => None,
-            Found::Word(word) => Some(word.as_bytes()),
-            Found::Raw { .. } => Some(&buffers.raw),
+            Given::Absent => None,
+            Given::Word(word) => Some(word.as_bytes()),
+            Given::Raw { .. } => Some(&buffers.raw),
         }
     }
 
-    fn find(&mut self, host: &impl Host, source: &SourcePlan, buffers: &mut Buffers) -> Found {
+    fn find(&mut self, host: &impl Host, source: &SourcePlan, buffers: &mut Buffers) -> Given {
         let Buffers { raw, text } = buffers;
         raw.clear();
-        let own = Found::Raw { foreign: false };
-        let foreign = Found::Raw { foreign: true };
-        let read = |present: bool, found: Found| if present { found } else { Found::Absent };
+        let own = Given::Raw { foreign: false };
+        let foreign = Given::Raw { foreign: true };
+        let read = |present: bool, found: Given| if present { found } else { Given::Absent };
         let copy = |bytes: Option<&[u8]>, raw: &mut Vec<u8>| {
             if let Some(bytes) = bytes {
                 raw.extend_from_slice(bytes);
             }
-            read(bytes.is_some(), Found::Raw { foreign: true })
+            read(bytes.is_some(), Given::Raw { foreign: true })
         };
         match source {
-            SourcePlan::Method => Found::Word(method::label(self.kept.method())),
+            SourcePlan::Method => Given::Word(method::label(self.kept.method())),
             SourcePlan::Endpoint => {
                 raw.extend_from_slice(self.endpoint);
                 // A route may have any name.
-                Found::Raw { foreign: self.endpoint != UNMATCHED.as_bytes() }
+                Given::Raw { foreign: self.endpoint != UNMATCHED.as_bytes() }
             }
             SourcePlan::Status => {
                 let code = self.outcome.code(host);
@@ -182,7 +187,7 @@ impl Facts<'_> {
                 raw.extend_from_slice(if code == 0 { b"0" } else { &digits });
                 own
             }
-            SourcePlan::StatusClass => Found::Word(match self.outcome.code(host) / 100 {
+            SourcePlan::StatusClass => Given::Word(match self.outcome.code(host) / 100 {
                 0 => "0",
                 1 => "1xx",
                 2 => "2xx",
@@ -202,8 +207,8 @@ impl Facts<'_> {
                 copy(names.flatten().map(|(s, m)| if first { s } else { m }), raw)
             }
             SourcePlan::GrpcStatus => match self.grpc_status(host) {
-                Some(status) => Found::Word(grpc::status_name(status)),
-                None => Found::Absent,
+                Some(status) => Given::Word(grpc::status_name(status)),
+                None => Given::Absent,
             },
             SourcePlan::ResponseFlags => {
                 text.clear();
@@ -213,16 +218,16 @@ impl Facts<'_> {
             }
             SourcePlan::RequestHeader(index) => copy(self.kept.header(*index), raw),
             SourcePlan::ResponseHeader(index) => {
-                copy(self.outcome.header(host, &self.plan.response_headers, *index), raw)
+                copy(self.outcome.header(host, self.response_headers, *index), raw)
             }
             SourcePlan::QueryParam(name) => {
                 let mut buffer = [0; MAX_PARAM];
                 copy(self.path.query_param(name.as_bytes(), &mut buffer), raw)
             }
             SourcePlan::PathParam(name) => {
-                copy(self.plan.endpoints.param(self.kept.method(), self.path, name), raw)
+                copy(self.endpoints.param(self.kept.method(), self.path, name), raw)
             }
-            SourcePlan::Reported => Found::Absent,
+            SourcePlan::Reported => Given::Absent,
             SourcePlan::Constant(value) => {
                 raw.extend_from_slice(value.as_bytes());
                 own
@@ -242,32 +247,32 @@ impl Facts<'_> {
     /// Whether the request failed, so that it counts as an exception.
     pub fn is_exception(&mut self, host: &impl Host, buffers: &mut Buffers) -> bool {
         buffers.raw.clear();
-        !matches!(self.exception(host, &mut buffers.raw), Found::Absent)
+        !matches!(self.exception(host, &mut buffers.raw), Given::Absent)
     }
 
     /// What went wrong: the upstream's own word, else Envoy's reason, else the gRPC status, else
     /// the code of a 5xx answer.
-    fn exception(&mut self, host: &impl Host, raw: &mut Vec<u8>) -> Found {
-        if let Some(index) = self.plan.exception_header
-            && let Some(word) = self.outcome.header(host, &self.plan.response_headers, index)
+    fn exception(&mut self, host: &impl Host, raw: &mut Vec<u8>) -> Given {
+        if let Some(index) = self.exception_header
+            && let Some(word) = self.outcome.header(host, self.response_headers, index)
             && !word.is_empty()
         {
             raw.clear();
             raw.extend_from_slice(word);
-            return Found::Raw { foreign: true };
+            return Given::Raw { foreign: true };
         }
         if let Some(reason) = flags::reason(self.outcome.flags(host)) {
-            return Found::Word(reason);
+            return Given::Word(reason);
         }
         if let Some(status @ 1..) = self.grpc_status(host) {
-            return Found::Word(grpc::status_name(status));
+            return Given::Word(grpc::status_name(status));
         }
         let code = self.outcome.code(host);
         if (500..600).contains(&code) {
             raw.clear();
             raw.extend([code / 100, code / 10 % 10, code % 10].map(|d| b'0' + d as u8));
-            return Found::Raw { foreign: false };
+            return Given::Raw { foreign: false };
         }
-        Found::Absent
+        Given::Absent
     }
 }

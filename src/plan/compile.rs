@@ -4,7 +4,8 @@ use crate::config::{self, Config, Limits, Mistakes};
 use crate::endpoint::Endpoints;
 use crate::labels;
 use crate::labels::source::LabelPlan;
-use crate::plan::{MetricPlan, Plan, RequestHeader};
+use crate::plan::{MetricPlan, Plan};
+use crate::request::RequestHeader;
 
 /// Whether the numbers of configured values are held against the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,12 +133,14 @@ impl Compiler<'_> {
         let Limits {
             max_labels_per_metric,
             max_values_per_label,
+            max_endpoints,
             max_series_per_metric,
             max_label_value_length,
         } = *limits;
         for (name, value, range) in [
             ("max_labels_per_metric", max_labels_per_metric, 1..=10),
-            ("max_values_per_label", max_values_per_label, 1..=1_000_000),
+            ("max_values_per_label", max_values_per_label.unwrap_or(1), 1..=1_000_000),
+            ("max_endpoints", max_endpoints.unwrap_or(1), 1..=1_000_000),
             ("max_series_per_metric", max_series_per_metric, 1..=1_000_000),
             ("max_label_value_length", max_label_value_length, 16..=1024),
         ] {

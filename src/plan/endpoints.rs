@@ -10,13 +10,13 @@ use crate::request::status::Statuses;
 impl Compiler<'_> {
     pub(super) fn endpoint_capacity(&mut self, endpoints: &Endpoints) {
         let limits = &self.config.limits;
-        let max = limits.max_values_per_label as usize;
+        let max = limits.endpoints() as usize;
         let configured = endpoints.labels().len();
         // `_OTHER` and `_UNMATCHED` have places of their own.
         let needed = configured + 2;
         if self.capacity == Capacity::Checked && configured > 0 && needed > max {
             self.mistakes.add(
-                "limits.max_values_per_label",
+                limits.endpoints_key(),
                 format!(
                     "{max} is too few: the {configured} endpoints of `endpoint.templates` and \
                      `endpoint.rules`, {OTHER} and {UNMATCHED} need {needed}; raise it to that or more"
@@ -39,7 +39,7 @@ impl Compiler<'_> {
         let left = max.saturating_sub(needed);
         if open && configured > 0 && needed <= max && left < max.div_ceil(10) {
             self.warnings.add(
-                "limits.max_values_per_label",
+                limits.endpoints_key(),
                 format!(
                     "the {configured} endpoints of `endpoint.templates` and `endpoint.rules` leave \
                      {left} of {max} places to all others, which are {OTHER} once these are taken; \

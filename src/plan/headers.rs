@@ -6,7 +6,7 @@
 //! way to what was meant.
 
 use super::compile::Compiler;
-use crate::plan::RequestHeader;
+use crate::request::RequestHeader;
 
 /// The header of HTTP/1 that Envoy shows as a pseudo header.
 const HOST: &str = "host";

@@ -82,10 +82,13 @@ impl Compiler<'_> {
         Some(LabelPlan {
             name: name.to_owned(),
             values: self.full_name(name),
+            max_values: match source {
+                SourcePlan::Endpoint => self.config.limits.endpoints() as usize,
+                _ => self.config.limits.values() as usize,
+            },
             source,
             choice: Choice { listed: None, absent: NONE.to_owned(), unlisted: OTHER.to_owned() },
             hash: false,
-            max_values: self.config.limits.max_values_per_label as usize,
         })
     }
 
@@ -99,8 +102,12 @@ impl Compiler<'_> {
 
     /// A label as it was defined, checked; `None` where its source is not usable.
     pub(super) fn label(&mut self, path: &str, name: &str, label: &Label) -> Option<LabelPlan> {
-        let max_values = self.config.limits.max_values_per_label as usize;
-        self.limited_label(path, name, label, (max_values, "limits.max_values_per_label"))
+        let limits = &self.config.limits;
+        let limit = match label.from {
+            Source::Endpoint => (limits.endpoints() as usize, limits.endpoints_key()),
+            _ => (limits.values() as usize, "limits.max_values_per_label"),
+        };
+        self.limited_label(path, name, label, limit)
     }
 
     /// The same with another limit on its values, and the key that says so.

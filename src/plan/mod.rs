@@ -16,6 +16,7 @@ mod metrics;
 mod sampling;
 mod warnings;
 
+pub use crate::custom::CustomPlan;
 pub use compile::{Capacity, compile, load};
 
 use crate::config::{DurationUnit, InferenceMode, Mistakes};
@@ -24,6 +25,7 @@ use crate::custom::rules::Rules;
 use crate::endpoint::Endpoints;
 use crate::host::MetricKind;
 use crate::labels::source::LabelPlan;
+use crate::request::RequestHeader;
 use crate::request::status::Statuses;
 use crate::sampling::Rate;
 
@@ -67,28 +69,6 @@ pub struct Plan {
     pub max_value_length: usize,
     /// What is allowed but most likely a mistake: the command prints it, the filter logs it.
     pub warnings: Mistakes,
-}
-
-/// A request header that some label, value or rule needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestHeader {
-    /// Its name, lower case.
-    pub name: String,
-    /// The methods for which it is needed; empty: all.
-    pub methods: Vec<String>,
-}
-
-/// A metric of the configuration's own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CustomPlan {
-    /// The name in the scrape.
-    pub name: String,
-    /// What it is.
-    pub kind: MetricKind,
-    /// Its labels, each with a list of values of its own.
-    pub labels: Vec<LabelPlan>,
-    /// How many series there may be.
-    pub max_series: usize,
 }
 
 /// Which requests are recorded.

@@ -39,6 +39,14 @@ pub fn is_content_type(value: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
+/// Whether a content type makes a request, or its answer, one of gRPC, gRPC-Web or Connect that
+/// says so: `application/grpc…` or `application/connect+…`. The last two segments of the path of
+/// such a call are service and method.
+pub fn is_call(content_type: &[u8]) -> bool {
+    content_type.starts_with(b"application/grpc")
+        || content_type.starts_with(b"application/connect+")
+}
+
 /// Service and method of a gRPC path, `/package.Service/Method`.
 pub fn service_and_method(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let path = path.strip_prefix(b"/")?;

@@ -8,7 +8,6 @@ pub mod status;
 use std::ops::Range;
 
 use crate::host::{HeaderMap, Host, Property};
-use crate::plan::RequestHeader;
 
 /// Bytes of a path with its query that are looked at; far more than any endpoint has.
 pub const MAX_PATH: usize = 4096;
@@ -20,6 +19,15 @@ pub const MAX_HEADER: usize = 1024;
 const MAX_POOLED: usize = 16 * 1024;
 /// Buffers kept for later requests.
 const MAX_POOL: usize = 256;
+
+/// A request header that some label, value or rule needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// Its name, lower case.
+    pub name: String,
+    /// The methods for which it is needed; empty: all.
+    pub methods: Vec<String>,
+}
 
 /// Headers that were picked out of a map, by their places in a list of names.
 #[derive(Debug, Default)]
@@ -72,20 +80,24 @@ pub struct Kept {
     method: Range<usize>,
     path: Range<usize>,
     grpc: bool,
+    call: bool,
 }
 
 impl Kept {
     /// Reads method, path and the headers that this method needs from the host. All headers are
     /// asked for in one call, which costs about as much as asking for one.
     pub fn fill(&mut self, host: &impl Host, headers: &[RequestHeader]) {
-        let Self { picked, method, path, grpc } = self;
+        let Self { picked, method, path, grpc, call } = self;
         picked.clear(headers.len());
-        (*method, *path, *grpc) = (0..0, 0..0, false);
+        (*method, *path, *grpc, *call) = (0..0, 0..0, false, false);
         host.headers(HeaderMap::Request, |name, value| {
             match name {
                 b":path" => *path = picked.keep(readable(value), MAX_PATH),
                 b":method" => *method = picked.keep(value, MAX_METHOD),
-                b"content-type" => *grpc = grpc::is_content_type(value),
+                b"content-type" => {
+                    *call = grpc::is_call(value);
+                    *grpc = *call && grpc::is_content_type(value);
+                }
                 _ => {}
             }
             picked.offer(headers.iter().map(|header| header.name.as_str()), name, value);
@@ -93,7 +105,8 @@ impl Kept {
         let Picked { bytes, ranges } = picked;
         // gRPC calls are always POST.
         let method = bytes.get(method.clone()).unwrap_or_default();
-        *grpc = *grpc && method == b"POST";
+        let post = method == b"POST";
+        (*grpc, *call) = (*grpc && post, *call && post);
         for (header, range) in headers.iter().zip(ranges) {
             let methods = &header.methods;
             if !methods.is_empty() && !methods.iter().any(|m| m.as_bytes() == method) {
@@ -121,6 +134,11 @@ impl Kept {
     /// Whether the request is a gRPC call.
     pub fn is_grpc(&self) -> bool {
         self.grpc
+    }
+
+    /// Whether the request is a call of gRPC, gRPC-Web or Connect by its content type.
+    pub fn is_call(&self) -> bool {
+        self.call
     }
 }
 
@@ -170,6 +188,10 @@ pub struct Outcome {
     request_size: Option<u64>,
     answered: bool,
     content_length: Option<u64>,
+    /// Whether the answer is one to a call, where its content type is known.
+    call: Option<bool>,
+    /// The gRPC status, once it was asked for.
+    grpc_status: Option<Option<u64>>,
     headers: Picked,
     scratch: Vec<u8>,
 }
@@ -184,6 +206,8 @@ impl Outcome {
         self.duration_ns = None;
         self.answered = false;
         self.content_length = None;
+        self.call = None;
+        self.grpc_status = None;
     }
 
     /// Reads the response's headers: the code, the announced size, and those of these names, in one
@@ -192,12 +216,13 @@ impl Outcome {
         if std::mem::replace(&mut self.answered, true) {
             return;
         }
-        let Self { headers, code, content_length, .. } = self;
+        let Self { headers, code, content_length, call, .. } = self;
         headers.clear(names.len());
         let mut lengths = 0;
         host.headers(HeaderMap::Response, |name, value| {
             match name {
                 b":status" => *code = decimal(value).map(plausible).filter(|&code| code != 0),
+                b"content-type" => *call = Some(grpc::is_call(value)),
                 b"content-length" => {
                     lengths += 1;
                     *content_length = decimal(value);
@@ -271,7 +296,40 @@ impl Outcome {
 
     /// The gRPC status, for a call that is one: from the trailers or headers of the response.
     pub fn grpc_status(&mut self, host: &impl Host) -> Option<u64> {
-        host.number(Property::ResponseGrpcStatus, &mut self.scratch)
+        let scratch = &mut self.scratch;
+        *self.grpc_status.get_or_insert_with(|| host.number(Property::ResponseGrpcStatus, scratch))
+    }
+
+    /// Whether the request was answered as a call is. Reads the response's headers; where they are
+    /// gone, as over HTTP/3, nothing speaks against it.
+    pub fn is_call(&mut self, host: &impl Host, names: &[String]) -> bool {
+        self.read_headers(host, names);
+        self.call.unwrap_or(true)
+    }
+
+    /// Whether the answer says nothing about the path, beside what its code says: a gRPC call whose
+    /// method is not implemented, and an error that Envoy itself answered. Asks the host for
+    /// nothing where the request succeeded, but for the status of a gRPC call.
+    pub fn proves_nothing(&mut self, host: &impl Host, call: bool) -> bool {
+        /// The status of a method that there is not.
+        const UNIMPLEMENTED: u64 = 12;
+        let failed = match call.then(|| self.grpc_status(host)).flatten() {
+            Some(UNIMPLEMENTED) => return true,
+            Some(status) => status != 0,
+            None => false,
+        };
+        (failed || (500..600).contains(&self.code(host))) && self.is_local(host)
+    }
+
+    /// Whether Envoy answered itself. The details of a response are `via_upstream` where it did not
+    /// (`source/common/stream_info/utility.h`, `ResponseCodeDetailValues`); without them, any
+    /// flag that names a failure counts.
+    fn is_local(&mut self, host: &impl Host) -> bool {
+        self.scratch.clear();
+        if host.property(Property::ResponseCodeDetails, &mut self.scratch) {
+            return self.scratch != b"via_upstream";
+        }
+        response_flags::reason(self.flags(host)).is_some()
     }
 }
 

@@ -6,18 +6,32 @@
 //! knows without asking again that whatever it does not hold is over the limit. The host is asked
 //! only for a value or series that this VM has not met, and not at all once the list is full.
 //!
+//! Places are earned: what traffic makes up gets one at first sight only while few are taken, and
+//! must have been asked for the more often the fewer are left ([`price::price`], [`waiting`]).
+//!
 //! The position of a value in its list is its id, the same on every worker; a series is the tuple
 //! of its value ids ([`Key`]).
 
 mod budget;
+mod handle;
+pub mod keys;
+mod limits;
 pub mod open_requests;
+mod price;
 pub mod registry;
+mod shapes;
 mod shared_list;
 mod values;
+mod waiting;
 
 pub use budget::{Claim, Key, MAX_LABELS, Series};
+pub use shapes::Shapes;
 pub use shared_list::{APPEND_TRIES, Append, SharedList};
 pub use values::{OTHER_ID, Values};
+
+/// The key of hashes of what clients send.
+#[derive(Clone, Copy, Default)]
+pub struct Secret(pub u64, pub u64);
 
 /// The answer to "may this exist?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +45,8 @@ pub enum Admission {
     },
     /// A limit is reached.
     Full,
+    /// It has not been asked for often enough yet.
+    Waiting,
     /// The host refused; nothing was decided for good.
     Failed,
 }

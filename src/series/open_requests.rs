@@ -8,6 +8,7 @@
 use hashbrown::HashMap;
 
 use crate::host::{CREATE_ONLY, Host, MetricKind, SharedWrite};
+use crate::series::keys;
 use crate::series::registry::{Handle, Registry};
 
 /// Slots are looked at every so many ticks.
@@ -87,10 +88,6 @@ impl Active {
         }
     }
 
-    fn key(index: u32) -> String {
-        format!("route-metrics/vm/{index}")
-    }
-
     /// Slot first, gauge second: nothing can stop the VM in between. Every write is a sign of life.
     pub fn tell(&mut self, host: &impl Host) {
         if self.slot.is_none() && self.gauges.iter().all(|gauge| gauge.open == 0) {
@@ -99,7 +96,7 @@ impl Active {
         let Some((index, cas)) = self.own_slot(host).or_else(|| self.claim(host)) else { return };
         let shares = self.gauges.iter().map(|gauge| (gauge.name.as_str(), gauge.open));
         let bytes = encode(self.mark, shares);
-        if host.shared_set(&Self::key(index), &bytes, cas) == SharedWrite::Done {
+        if host.shared_set(&keys::vm(index), &bytes, cas) == SharedWrite::Done {
             self.slot = Some(index);
             for gauge in &mut self.gauges {
                 gauge.handle.change(host, gauge.open - gauge.told);
@@ -113,7 +110,7 @@ impl Active {
     fn own_slot(&mut self, host: &impl Host) -> Option<(u32, u32)> {
         let index = self.slot?;
         self.page.clear();
-        let cas = host.shared_get(&Self::key(index), &mut self.page)?;
+        let cas = host.shared_get(&keys::vm(index), &mut self.page)?;
         if decode(&self.page).is_some_and(|(mark, _)| mark == self.mark) {
             return Some((index, cas));
         }
@@ -127,7 +124,7 @@ impl Active {
         self.mark = host.now_ns() ^ self.seed;
         (0..MAX_SLOTS).find_map(|index| {
             self.page.clear();
-            match host.shared_get(&Self::key(index), &mut self.page) {
+            match host.shared_get(&keys::vm(index), &mut self.page) {
                 None => Some((index, CREATE_ONLY)),
                 Some(cas) if self.page.is_empty() => Some((index, cas)),
                 Some(_) => None,
@@ -141,7 +138,7 @@ impl Active {
     fn bury(&mut self, host: &impl Host, registry: &mut Registry) {
         for index in 0..MAX_SLOTS {
             self.page.clear();
-            let Some(cas) = host.shared_get(&Self::key(index), &mut self.page) else { return };
+            let Some(cas) = host.shared_get(&keys::vm(index), &mut self.page) else { return };
             if Some(index) == self.slot || self.page.is_empty() {
                 continue;
             }
@@ -155,7 +152,7 @@ impl Active {
                 continue;
             }
             let Some((_, shares)) = decode(&self.page) else { continue };
-            if host.shared_set(&Self::key(index), &[], cas) == SharedWrite::Done {
+            if host.shared_set(&keys::vm(index), &[], cas) == SharedWrite::Done {
                 for (name, share) in shares {
                     registry.own(host, MetricKind::Gauge, &name, &[]).change(host, -share);
                 }

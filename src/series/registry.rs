@@ -2,54 +2,42 @@
 //!
 //! One registry per VM: it outlives configurations, because the host gives a new id for every
 //! definition and never forgets one. A request's way through it is a hash of small integers; the
-//! host is asked only for a series that this VM has not used before.
+//! host is asked only for a series that this VM has not used before and that has its place.
 
 use hashbrown::HashMap;
 
+use super::handle::define;
+use super::limits::{Limit, Limits};
+use super::{Admission, Claim, Key, MAX_LABELS, OTHER_ID, Secret, Series, Shapes, Values};
 use crate::host::{Host, LogLevel, MetricKind};
 use crate::labels::{self, OTHER};
-use crate::series::{Admission, Claim, Key, OTHER_ID, Series, Values};
+
+pub use super::handle::{Amount, Handle};
 
 /// Places kept for each configured value, when traffic makes series of its own.
 const KEPT_PER_VALUE: usize = 16;
 
-/// A metric of the host, or none where it refused to define it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Handle(Option<u32>);
-
-impl Handle {
-    /// Adds to it, where it exists.
-    #[inline]
-    pub fn add(self, host: &impl Host, by: u64) {
-        if let (Some(id), Ok(by @ 1..)) = (self.0, i64::try_from(by)) {
-            host.increment_metric(id, by);
-        }
-    }
-
-    /// Changes a gauge, where it exists.
-    pub fn change(self, host: &impl Host, by: i64) {
-        if let (Some(id), true) = (self.0, by != 0) {
-            host.increment_metric(id, by);
-        }
-    }
-
-    /// Sets or observes, where it exists. Values above `i64::MAX` count as that: Envoy would take
-    /// them for negative.
-    #[inline]
-    pub fn record(self, host: &impl Host, value: u64) {
-        if let Some(id) = self.0 {
-            host.record_metric(id, value.min(i64::MAX.unsigned_abs()));
-        }
-    }
+/// A list of values, and what is told of it.
+struct List {
+    name: String,
+    values: Values,
+    limits: Limits,
+    /// How many values this VM has brought in.
+    brought: i64,
+    /// How many values wait, as last told.
+    waiting: usize,
+    /// The gauges of the values that there are and may be, and of those that wait; only where
+    /// places must be earned.
+    gauges: Option<[Handle; 3]>,
 }
 
-/// What is done to a metric's series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// Adds to a counter; nothing where it is 0.
-    Add(u64),
-    /// Observes in a histogram or sets a gauge.
-    Record(u64),
+/// The series of a metric, whatever its kind and labels.
+struct Budget {
+    series: Series<Handle>,
+    shapes: Shapes,
+    limits: Limits,
+    /// `route_metrics_series` and `route_metrics_series_limit`.
+    gauges: [Handle; 2],
 }
 
 /// A label of a family.
@@ -60,13 +48,15 @@ struct FamilyLabel {
     closed: bool,
 }
 
+/// A metric with a kind and labels.
 struct Family {
     name: String,
     kind: MetricKind,
     labels: Vec<FamilyLabel>,
-    series: Series<Handle>,
-    /// `route_metrics_series` of this family.
-    count: Handle,
+    budget: usize,
+    shape: u16,
+    /// Where what is folded goes if there is no place left for a series of this family.
+    rest: Option<Handle>,
     /// `route_metrics_overflow_total` by label, defined when first needed.
     overflow: Vec<Option<Handle>>,
 }
@@ -89,69 +79,138 @@ pub struct Definition<'a> {
 pub struct ValueId {
     /// Its id.
     pub id: u32,
-    /// Whether it stands for a value that a limit left out.
+    /// Whether it stands for a value that a limit left out, or that waits for a place.
     pub folded: bool,
 }
 
 /// All label values and metrics of this VM.
 #[derive(Default)]
 pub struct Registry {
-    values: Vec<Values>,
-    value_names: HashMap<String, usize>,
+    lists: Vec<List>,
+    list_names: HashMap<String, usize>,
+    budgets: Vec<Budget>,
+    budget_names: HashMap<String, usize>,
     families: Vec<Family>,
-    family_names: HashMap<String, usize>,
     own: HashMap<String, Handle>,
     name: String,
+    secret: Secret,
+    /// The configuration that is being defined.
+    owner: u32,
 }
 
 impl Registry {
+    /// What is defined from now on belongs to this configuration, whose former limits are
+    /// forgotten. The secret is for hashes of what clients send; it should be that of all workers.
+    pub fn configure(&mut self, owner: u32, secret: Secret) {
+        (self.owner, self.secret) = (owner, secret);
+        self.lists.iter_mut().for_each(|list| list.limits.release(owner));
+        self.budgets.iter_mut().for_each(|budget| budget.limits.release(owner));
+    }
+
+    /// A configuration is gone, and with it its limits: where other configurations have larger
+    /// ones, those hold now.
+    pub fn release(&mut self, host: &impl Host, owner: u32) {
+        for list in &mut self.lists {
+            list.limits.release(owner);
+            list.limit(host);
+        }
+        for budget in &mut self.budgets {
+            budget.limits.release(owner);
+            budget.limit(host);
+        }
+    }
+
     /// The list of values of this name, made where there is none. [`OTHER`] has its place in it.
-    pub fn values(&mut self, host: &impl Host, name: &str, max: usize) -> usize {
-        if let Some(&index) = self.value_names.get(name) {
-            if let Some(values) = self.values.get_mut(index) {
-                values.set_max(max);
+    /// Where traffic can make up values, their places must be `earned`.
+    pub fn values(&mut self, host: &impl Host, name: &str, max: usize, earned: bool) -> usize {
+        let index = match self.list_names.get(name) {
+            Some(&index) => index,
+            None => {
+                self.lists.push(List {
+                    name: name.to_owned(),
+                    values: Values::new(name, max, earned),
+                    limits: Limits::default(),
+                    brought: 0,
+                    waiting: 0,
+                    gauges: None,
+                });
+                self.list_names.insert(name.to_owned(), self.lists.len() - 1);
+                self.lists.len() - 1
             }
-            return index;
+        };
+        if earned {
+            self.list_gauges(host, index);
         }
-        let mut values = Values::new(name, max);
-        if values.reserve(host, OTHER).is_none() {
-            self.error(host, "shared_data");
+        let limit = Limit { owner: self.owner, max, kept: 0 };
+        if let Some(list) = self.lists.get_mut(index) {
+            list.limits.add(limit);
+            list.limit(host);
         }
-        self.values.push(values);
-        self.value_names.insert(name.to_owned(), self.values.len() - 1);
-        self.values.len() - 1
+        self.reserve(host, index, OTHER);
+        index
+    }
+
+    /// Defines what is told of a list whose places must be earned.
+    fn list_gauges(&mut self, host: &impl Host, index: usize) {
+        let Some(list) = self.lists.get_mut(index).filter(|list| list.gauges.is_none()) else {
+            return;
+        };
+        list.values.set_earned();
+        let name = std::mem::take(&mut list.name);
+        let labels: &[_] = match name.split_once('/') {
+            Some((metric, label)) => &[("metric", metric), ("label", label)],
+            None => &[("label", name.as_str())],
+        };
+        let gauges =
+            ["route_metrics_values", "route_metrics_values_limit", "route_metrics_values_waiting"]
+                .map(|metric| self.own(host, MetricKind::Gauge, metric, labels));
+        if let Some(list) = self.lists.get_mut(index) {
+            gauges[0].change(host, list.brought);
+            list.gauges = Some(gauges);
+            list.name = name;
+        }
     }
 
     /// Gives a configured value its place in a list, whatever the limit.
     pub fn reserve(&mut self, host: &impl Host, values: usize, text: &str) -> ValueId {
-        let id = self.values.get_mut(values).and_then(|values| values.reserve(host, text));
-        if id.is_none() {
-            self.error(host, "shared_data");
-        }
-        ValueId { id: id.unwrap_or(OTHER_ID), folded: id.is_none() }
+        let admission = match self.lists.get_mut(values) {
+            Some(list) => list.admitted(host, |values| values.reserve(host, text)),
+            None => Admission::Failed,
+        };
+        self.value_id(host, admission)
     }
 
-    /// The id of a label value; that of [`OTHER`] where a limit leaves it out.
+    /// The id of a label value; that of [`OTHER`] where it has no place.
     #[inline]
     pub fn value(&mut self, host: &impl Host, values: usize, text: &str) -> ValueId {
-        let Some(list) = self.values.get_mut(values) else {
+        let Some(list) = self.lists.get_mut(values) else {
             return ValueId { id: OTHER_ID, folded: true };
         };
-        if let Some(id) = list.find(text) {
+        if let Some(id) = list.values.find(text) {
             return ValueId { id, folded: false };
         }
-        match list.admit(host, text) {
-            Admission::Admitted { id, .. } => ValueId { id, folded: false },
-            Admission::Full => ValueId { id: OTHER_ID, folded: true },
-            Admission::Failed => {
-                self.error(host, "shared_data");
-                ValueId { id: OTHER_ID, folded: true }
-            }
-        }
+        let secret = self.secret;
+        let admission = list.admitted(host, |values| values.admit(host, text, secret));
+        self.value_id(host, admission)
     }
 
-    /// The family of this name and labels, made where there is none.
+    fn value_id(&mut self, host: &impl Host, admission: Admission) -> ValueId {
+        match admission {
+            Admission::Admitted { id, .. } => return ValueId { id, folded: false },
+            Admission::Failed => self.error(host, "shared_data"),
+            Admission::Full | Admission::Waiting => {}
+        }
+        ValueId { id: OTHER_ID, folded: true }
+    }
+
+    /// Whether a value has its place in a list, as far as this VM knows. Does not ask the host.
+    pub fn knows(&mut self, values: usize, text: &str) -> bool {
+        self.lists.get_mut(values).is_some_and(|list| list.values.knows(text))
+    }
+
+    /// The family of this name, kind and labels, made where there is none.
     pub fn family(&mut self, host: &impl Host, definition: &Definition<'_>) -> usize {
+        let &Definition { name, kind, max_series, .. } = definition;
         let labels: Vec<FamilyLabel> = definition
             .labels
             .iter()
@@ -160,73 +219,85 @@ impl Registry {
         let reserved: usize = labels
             .iter()
             .filter(|label| !label.closed)
-            .filter_map(|label| self.values.get(label.values))
-            .map(Values::reserved_len)
+            .filter_map(|label| self.lists.get(label.values))
+            .map(|list| list.values.reserved_len())
             .sum();
-        let kept = KEPT_PER_VALUE * reserved;
-        // The same metric with other labels is another family: its series are others.
-        let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
-        let full = format!("{}|{}", definition.name, names.join(","));
-        let index = match self.family_names.get(&full) {
-            Some(&index) => index,
-            None => {
-                self.families.push(Family {
-                    name: definition.name.to_owned(),
-                    kind: definition.kind,
-                    labels: Vec::new(),
-                    series: Series::new(&full, definition.max_series, kept),
-                    count: Handle::default(),
-                    overflow: vec![None; labels.len()],
-                });
-                self.family_names.insert(full, self.families.len() - 1);
-                self.families.len() - 1
+        let limit = Limit { owner: self.owner, max: max_series, kept: KEPT_PER_VALUE * reserved };
+        let place = self.budget(host, name, limit);
+        let Self { lists, budgets, families, .. } = self;
+        let Some(budget) = budgets.get_mut(place) else { return usize::MAX };
+        let pairs = labels.iter().map(|label| {
+            let list = lists.get(label.values).map_or("", |list| &list.name);
+            (label.name.as_str(), list)
+        });
+        let shape = budget.shapes.number(host, kind, pairs);
+        let same = |family: &Family| family.budget == place && family.shape == shape;
+        let index = families.iter().position(same).unwrap_or_else(|| {
+            if let Some(other) = families.iter().find(|f| f.budget == place && f.kind != kind) {
+                let message = format!(
+                    "{name} was a {} until now and is a {}: Envoy keeps what was counted as the \
+                     former under the same name until it starts anew; use another name",
+                    other.kind.word(),
+                    kind.word()
+                );
+                host.log(LogLevel::Warn, &message);
             }
-        };
-        let count = self.own(
-            host,
-            MetricKind::Gauge,
-            "route_metrics_series",
-            &[("metric", definition.name)],
-        );
-        let limit = self.own(
-            host,
-            MetricKind::Gauge,
-            "route_metrics_series_limit",
-            &[("metric", definition.name)],
-        );
-        limit.record(host, definition.max_series as u64);
-        if let Some(family) = self.families.get_mut(index) {
-            family.series.set_max(definition.max_series, kept);
-            family.count = count;
-            family.labels = labels;
-        }
+            families.push(Family {
+                name: name.to_owned(),
+                kind,
+                overflow: vec![None; labels.len()],
+                labels,
+                budget: place,
+                shape,
+                rest: None,
+            });
+            families.len() - 1
+        });
         if definition.labels.is_empty() {
             // It has one series, which can stand in the scrape from the start.
-            self.touch(host, index);
+            self.record(host, index, &[], Amount::Add(0));
         }
         index
     }
 
-    fn touch(&mut self, host: &impl Host, index: usize) {
-        if let Some(family) = self.families.get_mut(index) {
-            family.handle(host, Key::default(), Claim::Rest, &mut self.name);
+    /// The budget of a metric, made where there is none, with one more limit.
+    fn budget(&mut self, host: &impl Host, metric: &str, limit: Limit) -> usize {
+        let index = match self.budget_names.get(metric) {
+            Some(&index) => index,
+            None => {
+                let gauges = ["route_metrics_series", "route_metrics_series_limit"]
+                    .map(|own| self.own(host, MetricKind::Gauge, own, &[("metric", metric)]));
+                self.budgets.push(Budget {
+                    series: Series::new(metric, limit.max, limit.kept),
+                    shapes: Shapes::new(metric),
+                    limits: Limits::default(),
+                    gauges,
+                });
+                self.budget_names.insert(metric.to_owned(), self.budgets.len() - 1);
+                self.budgets.len() - 1
+            }
+        };
+        if let Some(budget) = self.budgets.get_mut(index) {
+            budget.limits.add(limit);
+            budget.limit(host);
         }
+        index
     }
 
     /// Counts or observes in the series of these label values, which are in the order of the
     /// family's labels.
     #[inline]
     pub fn record(&mut self, host: &impl Host, index: usize, ids: &[ValueId], amount: Amount) {
-        let Some(family) = self.families.get_mut(index) else { return };
-        let mut plain = [0u32; crate::series::MAX_LABELS];
+        let Some(family) = self.families.get(index) else { return };
+        let Some(budget) = self.budgets.get(family.budget) else { return };
+        let mut plain = [0u32; MAX_LABELS];
         let mut folded = 0u32;
         for (place, (to, from)) in plain.iter_mut().zip(ids).enumerate() {
             *to = from.id;
             folded |= u32::from(from.folded) << place;
         }
         let plain = plain.get(..ids.len()).unwrap_or_default();
-        let key = Key::new(plain);
-        let handle = match family.series.find(key) {
+        let handle = match budget.series.find(Key::new(plain).of_shape(family.shape)) {
             Some(handle) => handle,
             None => self.meet(host, index, plain, &mut folded),
         };
@@ -243,23 +314,24 @@ impl Registry {
     /// value that traffic made is folded, then everything.
     #[cold]
     fn meet(&mut self, host: &impl Host, index: usize, ids: &[u32], folded: &mut u32) -> Handle {
-        let Self { values, families, name, .. } = self;
+        let Self { lists, budgets, families, name, secret, .. } = self;
         let Some(family) = families.get_mut(index) else { return Handle::default() };
+        let Some(budget) = budgets.get_mut(family.budget) else { return Handle::default() };
         let open = |label: &FamilyLabel, id: u32| {
             !label.closed
                 && id != OTHER_ID
-                && !values.get(label.values).is_some_and(|values| values.is_reserved(id))
+                && !lists.get(label.values).is_some_and(|list| list.values.is_reserved(id))
         };
         let claim = if family.labels.iter().zip(ids).any(|(label, &id)| open(label, id)) {
             Claim::Open
         } else {
             Claim::Configured
         };
-        let mut texts = Texts { values };
-        if let Some(handle) = family.meet(host, ids, claim, &mut texts, name) {
+        let mut meeting = Meeting { host, budget, lists, name, secret: *secret };
+        if let Some(handle) = meeting.series(family, ids, claim) {
             return handle;
         }
-        let mut less = [OTHER_ID; crate::series::MAX_LABELS];
+        let mut less = [OTHER_ID; MAX_LABELS];
         for (place, (label, &id)) in family.labels.iter().zip(ids).enumerate() {
             let fold = open(label, id);
             *folded |= u32::from(fold) << place;
@@ -269,16 +341,16 @@ impl Registry {
         }
         let less = less.get(..ids.len()).unwrap_or_default();
         if claim == Claim::Open
-            && let Some(handle) = family.meet(host, less, Claim::Configured, &mut texts, name)
+            && let Some(handle) = meeting.series(family, less, Claim::Configured)
         {
             return handle;
         }
         for (place, &id) in ids.iter().enumerate() {
             *folded |= u32::from(id != OTHER_ID) << place;
         }
-        let rest = [OTHER_ID; crate::series::MAX_LABELS];
+        let rest = [OTHER_ID; MAX_LABELS];
         let rest = rest.get(..ids.len()).unwrap_or_default();
-        family.meet(host, rest, Claim::Rest, &mut texts, name).unwrap_or_default()
+        meeting.series(family, rest, Claim::Rest).unwrap_or_else(|| meeting.rest(family))
     }
 
     /// Counts what a limit left out, by label. The filter's own metrics have no limit: they are as
@@ -333,63 +405,112 @@ impl Registry {
         self.own(host, MetricKind::Counter, "route_metrics_errors_total", &[("reason", reason)])
             .add(host, 1);
     }
+
+    /// Exchanges with the other workers what has a place and what waits for one, where something
+    /// does. To be called about once a second.
+    pub fn exchange(&mut self, host: &impl Host) {
+        for list in &mut self.lists {
+            list.values.exchange(host);
+            let waiting = list.values.waiting();
+            if let Some([.., gauge]) = list.gauges
+                && std::mem::replace(&mut list.waiting, waiting) != waiting
+            {
+                gauge.record(host, waiting as u64);
+            }
+        }
+        for budget in &mut self.budgets {
+            budget.series.exchange(host);
+        }
+    }
 }
 
-struct Texts<'a> {
-    values: &'a [Values],
-}
-
-impl Family {
-    fn meet(
+impl List {
+    /// Asks for a place, and tells of it where it was given.
+    fn admitted(
         &mut self,
         host: &impl Host,
-        ids: &[u32],
-        claim: Claim,
-        texts: &mut Texts<'_>,
-        name: &mut String,
-    ) -> Option<Handle> {
-        let key = Key::new(ids);
-        if let Some(handle) = self.series.find(key) {
-            return Some(handle);
-        }
-        match self.series.admit(host, key, claim) {
-            Admission::Admitted { new, .. } => {
-                if new {
-                    self.count.change(host, 1);
-                }
-                let pairs = self.labels.iter().zip(ids).map(|(label, &id)| {
-                    let text = texts.values.get(label.values).map_or(OTHER, |v| v.text(id));
-                    (label.name.as_str(), text)
-                });
-                labels::stat_name(&self.name, pairs, name);
-                let handle = define(host, self.kind, name);
-                self.series.keep(key, handle);
-                Some(handle)
-            }
-            Admission::Full | Admission::Failed if claim != Claim::Rest => None,
-            // Nothing is dropped: without shared data the rest is counted all the same.
-            Admission::Full | Admission::Failed => {
-                let pairs = self.labels.iter().map(|label| (label.name.as_str(), OTHER));
-                labels::stat_name(&self.name, pairs, name);
-                let handle = define(host, self.kind, name);
-                self.series.keep(key, handle);
-                Some(handle)
+        ask: impl FnOnce(&mut Values) -> Admission,
+    ) -> Admission {
+        let admission = ask(&mut self.values);
+        if matches!(admission, Admission::Admitted { new: true, .. }) {
+            self.brought += 1;
+            if let Some([there, ..]) = self.gauges {
+                there.change(host, 1);
             }
         }
+        admission
     }
 
-    fn handle(&mut self, host: &impl Host, key: Key, claim: Claim, name: &mut String) {
-        if self.series.find(key).is_none() {
-            let ids = [];
-            self.meet(host, &ids, claim, &mut Texts { values: &[] }, name);
+    /// Sets and tells the limit that holds now.
+    fn limit(&mut self, host: &impl Host) {
+        if let Some((max, _)) = self.limits.effective() {
+            self.values.set_max(max);
+        }
+        if let Some([_, limit, _]) = self.gauges {
+            limit.record(host, self.values.max() as u64);
         }
     }
 }
 
-fn define(host: &impl Host, kind: MetricKind, name: &str) -> Handle {
-    let id = host.define_metric(kind, name);
-    if id.is_none() {
-        host.log(LogLevel::Warn, &format!("the host refused to define {name}"));
+impl Budget {
+    /// Sets and tells the limit that holds now.
+    fn limit(&mut self, host: &impl Host) {
+        if let Some((max, kept)) = self.limits.effective() {
+            self.series.set_max(max, kept);
+        }
+        self.gauges[1].record(host, self.series.max() as u64);
     }
-    Handle(id)
+}
+
+/// What it takes to bring a series into being.
+struct Meeting<'a, H> {
+    host: &'a H,
+    budget: &'a mut Budget,
+    lists: &'a [List],
+    name: &'a mut String,
+    secret: Secret,
+}
+
+impl<H: Host> Meeting<'_, H> {
+    /// The series of these values, if it has a place.
+    fn series(&mut self, family: &Family, ids: &[u32], claim: Claim) -> Option<Handle> {
+        let Self { host, budget, lists, name, secret } = self;
+        let key = Key::new(ids).of_shape(family.shape);
+        if let Some(handle) = budget.series.find(key) {
+            return Some(handle);
+        }
+        let Admission::Admitted { new, .. } = budget.series.admit(*host, key, claim, *secret)
+        else {
+            return None;
+        };
+        if new {
+            budget.gauges[0].change(*host, 1);
+        }
+        let pairs = family.labels.iter().zip(ids).map(|(label, &id)| {
+            let text = lists.get(label.values).map_or(OTHER, |list| list.values.text(id));
+            (label.name.as_str(), text)
+        });
+        labels::stat_name(&family.name, pairs, name);
+        let handle = define(*host, family.kind, name);
+        budget.series.keep(key, handle);
+        Some(handle)
+    }
+
+    /// Where what is folded goes if not even a series for the rest has a place, because the metric
+    /// had other labels when its places were taken: into the rest of those. Nothing is dropped, so
+    /// where there is none, and where there is no shared data, it goes into a series all the same.
+    fn rest(&mut self, family: &mut Family) -> Handle {
+        let Self { host, budget, name, .. } = self;
+        *family.rest.get_or_insert_with(|| {
+            let former = budget.series.rest();
+            match former.and_then(|key| budget.shapes.rest(key.shape(), family.kind)) {
+                Some(pairs) => labels::stat_name(&family.name, pairs.into_iter(), name),
+                None => {
+                    let pairs = family.labels.iter().map(|label| (label.name.as_str(), OTHER));
+                    labels::stat_name(&family.name, pairs, name);
+                }
+            }
+            define(*host, family.kind, name)
+        })
+    }
 }

@@ -1,15 +1,22 @@
 //! The values of one label in the whole process.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use siphasher::sip::SipHasher13;
 
+use super::price::price;
 use super::shared_list::APPEND_TRIES;
-use super::{Admission, Append, SharedList};
+use super::waiting::Waiting;
+use super::{Admission, Append, Secret, SharedList, keys};
 use crate::host::Host;
 
 /// The id of [`crate::labels::OTHER`] in every [`Values`].
 pub const OTHER_ID: u32 = 0;
+
+/// Places of a list that are given at first sight, at most; never more than half of those that
+/// traffic can take.
+const FREE: usize = 50;
 
 /// The values of one label in the whole process.
 #[derive(Debug)]
@@ -19,26 +26,54 @@ pub struct Values {
     ids: HashTable<u32>,
     /// By id: whether configuration named the value, so that traffic cannot displace it.
     reserved: Vec<bool>,
+    reserved_len: usize,
     hasher: DefaultHashBuilder,
     max: usize,
+    /// Whether traffic can make up values, so that places must be earned.
+    earned: bool,
+    waiting: Waiting,
+    waiting_key: String,
+    /// Whether some value was not found since the last exchange.
+    missed: bool,
 }
 
 impl Values {
     /// The values of a label of which at most `max` may exist, [`crate::labels::OTHER`] included.
-    pub fn new(name: &str, max: usize) -> Self {
+    /// Where traffic can make them up, places must be `earned`.
+    pub fn new(name: &str, max: usize, earned: bool) -> Self {
         Self {
-            list: SharedList::new(format!("route-metrics/values/{name}")),
+            list: SharedList::new(keys::values(name)),
             texts: Vec::new(),
             ids: HashTable::new(),
             reserved: Vec::new(),
+            reserved_len: 0,
             hasher: DefaultHashBuilder::default(),
             max,
+            earned,
+            waiting: Waiting::default(),
+            waiting_key: keys::waiting_values(name),
+            missed: false,
         }
     }
 
     /// Sets the limit, as a configuration update does. What exists stays.
     pub fn set_max(&mut self, max: usize) {
         self.max = max;
+    }
+
+    /// The limit.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Says that traffic can make up values, so that places must be earned from now on.
+    pub fn set_earned(&mut self) {
+        self.earned = true;
+    }
+
+    /// Whether places must be earned.
+    pub fn is_earned(&self) -> bool {
+        self.earned
     }
 
     /// The text of a value.
@@ -53,7 +88,7 @@ impl Values {
 
     /// How many values configuration named.
     pub fn reserved_len(&self) -> usize {
-        self.reserved.iter().filter(|reserved| **reserved).count()
+        self.reserved_len
     }
 
     /// How many values there are, as far as this VM knows.
@@ -66,6 +101,11 @@ impl Values {
         self.texts.is_empty()
     }
 
+    /// How many values wait for a place and were asked for more than once.
+    pub fn waiting(&self) -> usize {
+        self.waiting.asked_again()
+    }
+
     /// The id of a value that this VM knows. Does not allocate or ask the host.
     #[inline]
     pub fn find(&self, text: &str) -> Option<u32> {
@@ -73,9 +113,27 @@ impl Values {
         self.ids.find(hash, |&id| self.text(id) == text).copied()
     }
 
+    /// Whether a value has its place, as far as this VM knows. Does not ask the host; where it has
+    /// none, what the others know is looked up with the next exchange.
+    pub fn knows(&mut self, text: &str) -> bool {
+        let known = self.find(text).is_some();
+        self.missed |= !known;
+        known
+    }
+
     /// Whether everything that may exist is known here.
     pub fn is_full(&self) -> bool {
         self.texts.len() >= self.max
+    }
+
+    /// How often a value must have been seen to get the next place; `None` where none is left.
+    fn price(&self) -> Option<u32> {
+        let left = self.max.saturating_sub(self.texts.len());
+        if !self.earned {
+            return (left > 0).then_some(1);
+        }
+        let total = self.max.saturating_sub(self.reserved_len);
+        price(total, left, FREE.min(total.div_ceil(2)))
     }
 
     fn learn(&mut self, text: &str) {
@@ -94,34 +152,59 @@ impl Values {
     }
 
     /// Gives a value a place whatever the limit: [`crate::labels::OTHER`] first, then what
-    /// configuration names. `None` where the host refuses.
-    pub fn reserve(&mut self, host: &impl Host, text: &str) -> Option<u32> {
-        let Admission::Admitted { id, .. } = self.place(host, text, usize::MAX) else {
-            return None;
-        };
-        if let Some(reserved) = self.reserved.get_mut(id as usize) {
-            *reserved = true;
+    /// configuration names.
+    pub fn reserve(&mut self, host: &impl Host, text: &str) -> Admission {
+        let admission = self.place(host, text, |_| true);
+        if let Admission::Admitted { id, .. } = admission
+            && let Some(reserved) = self.reserved.get_mut(id as usize)
+            && !std::mem::replace(reserved, true)
+        {
+            self.reserved_len += 1;
         }
-        Some(id)
+        admission
     }
 
-    /// Gives a value that [`Values::find`] did not find a place, if there is one.
+    /// Gives a value that [`Values::find`] did not find a place, if there is one and it has been
+    /// seen often enough. Asks the host only where that is so.
     #[cold]
-    pub fn admit(&mut self, host: &impl Host, text: &str) -> Admission {
-        if self.is_full() {
-            return Admission::Full;
+    pub fn admit(&mut self, host: &impl Host, text: &str, secret: Secret) -> Admission {
+        let Some(price) = self.price() else { return Admission::Full };
+        let mut hash = None;
+        let mut seen = 1;
+        if price > 1 {
+            let mut hasher = SipHasher13::new_with_keys(secret.0, secret.1);
+            hasher.write(text.as_bytes());
+            let hash = *hash.insert(hasher.finish());
+            seen = self.waiting.ask(hash);
+            if seen < price && self.waiting.is_eager() {
+                self.exchange(host);
+                if let Some(id) = self.find(text) {
+                    return Admission::Admitted { id, new: false };
+                }
+                seen = self.waiting.asked(hash);
+            }
+            if seen < price {
+                return Admission::Waiting;
+            }
         }
-        self.place(host, text, self.max)
+        let admission =
+            self.place(host, text, |values| values.price().is_some_and(|price| seen >= price));
+        if let (Admission::Admitted { .. }, Some(hash)) = (admission, hash) {
+            self.waiting.served(hash);
+        }
+        admission
     }
 
-    fn place(&mut self, host: &impl Host, text: &str, max: usize) -> Admission {
+    /// Gives a value a place for as long as `may` says so, which is asked again when others were
+    /// faster.
+    fn place(&mut self, host: &impl Host, text: &str, may: impl Fn(&Self) -> bool) -> Admission {
         for _ in 0..APPEND_TRIES {
             self.sync(host);
             if let Some(id) = self.find(text) {
                 return Admission::Admitted { id, new: false };
             }
-            if self.texts.len() >= max {
-                return Admission::Full;
+            if !may(self) {
+                return if self.is_full() { Admission::Full } else { Admission::Waiting };
             }
             let mut news = Vec::new();
             let outcome = self.list.append(host, text.as_bytes(), |entry| {
@@ -139,6 +222,15 @@ impl Values {
             }
         }
         Admission::Failed
+    }
+
+    /// Takes in the values of the other workers, and exchanges with them what waits. To be called
+    /// about once a second; asks the host only where some value was not found.
+    pub fn exchange(&mut self, host: &impl Host) {
+        if std::mem::take(&mut self.missed) || self.waiting.is_used() {
+            self.sync(host);
+        }
+        self.waiting.exchange(host, &self.waiting_key);
     }
 }
 

@@ -141,11 +141,11 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        r#"{"endpoint": {"templates": ["users/{id}", "/a/{x}{y}", "/files/{*rest}/x", "/b/{", "FETCH /x"]}}"#,
+        r#"{"endpoint": {"templates": ["users/{id}", "/a/{x}{y}", "/files/x{*rest}", "/b/{", "FETCH /x"]}}"#,
         &[
             r#"endpoint.templates[0]: "users/{id}": does not start with a slash; write /users/{id}"#,
             r#"endpoint.templates[1]: "/a/{x}{y}": has two parameters side by side in "{x}{y}", and nothing says where one ends; put text between them, or make them one"#,
-            r#"endpoint.templates[2]: "/files/{*rest}/x": has {*rest} in "{*rest}"; the rest of a path can only be the whole of the last segment"#,
+            r#"endpoint.templates[2]: "/files/x{*rest}": has {*rest} in "x{*rest}"; what stands for several segments must have slashes, or the path's end, on both sides"#,
             r#"endpoint.templates[3]: "/b/{": has an unclosed brace in "{"; write {name}"#,
         ],
     ),

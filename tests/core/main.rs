@@ -12,6 +12,7 @@ mod custom_metrics;
 mod endpoint_quality;
 mod labels;
 mod life;
+mod places;
 mod sampling;
 mod steady_state;
 mod wasm_tests;

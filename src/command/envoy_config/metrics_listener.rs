@@ -3,10 +3,19 @@
 //! Envoy's admin interface can stop Envoy, change it and show its secrets, so it stays on the
 //! loopback interface. This listener hands on requests whose path is exactly `/stats/prometheus`,
 //! compared byte by byte and with its query, before anything is normalised; so no other spelling
-//! can lead elsewhere.
+//! can lead elsewhere. The query may hold the two parameters that a scraper has use for.
+//!
+//! What Prometheus asks for in `accept` (protobuf) goes on to Envoy; compression, which the admin
+//! interface does not know, is added here.
 
 use std::net::IpAddr;
 use std::str::FromStr;
+
+/// The one path, and what may follow it: `histogram_buckets=KIND`, `usedonly`, or both in the order in
+/// which Prometheus writes them. All of `:path` must match. Envoy refuses a program of RE2 above 100
+/// (`source/common/common/regex.cc`), so this is short.
+const PATH_AND_QUERY: &str =
+    r"/stats/prometheus(\\?(usedonly=?|histogram_buckets=[a-z]+(&usedonly=?)?))?";
 
 /// Who may scrape. Everything that is set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,16 +92,29 @@ impl MetricsAccess {
                   headers:
                   # `path` alone would not look at the query.
                   - name: ":path"
-                    string_match: {{ exact: /stats/prometheus }}
+                    string_match: {{ safe_regex: {{ regex: "{path}" }} }}
                   - name: ":method"
                     string_match: {{ safe_regex: {{ regex: GET|HEAD }} }}
                 # Large scrapes take longer than the 15 s of the default.
                 route: {{ cluster: admin, timeout: 60s }}
           http_filters:
-{filters}          - name: envoy.filters.http.router
+{filters}          - name: envoy.filters.http.compressor
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor
+              response_direction_config:
+                common_config:
+                  min_content_length: 1024
+                  content_type: [text/plain, application/vnd.google.protobuf]
+              compressor_library:
+                name: gzip
+                typed_config:
+                  "@type": type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip
+                  compression_level: BEST_SPEED
+          - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-{tls}"#
+{tls}"#,
+            path = PATH_AND_QUERY,
         )
     }
 

@@ -37,6 +37,8 @@ use template::Template;
 /// Places for what the specification does not name: methods' values are few, endpoints that are
 /// inferred beside the templates need some.
 const SPARE_VALUES: usize = 98;
+/// The most bytes of a label.
+const MAX_LABEL_BYTES: usize = 1024;
 /// The most bytes of a key that is read.
 const MAX_KEY_BYTES: usize = 4096;
 /// Statuses that an operation has in practice, for the number of series.
@@ -321,7 +323,7 @@ impl Import {
             let before = names.len();
             let mut named = false;
             while let Some((_, name, tail)) = server::next_variable(rest) {
-                if names_several(name) {
+                if parameters::names_several(name) {
                     names.insert(name);
                     named = true;
                 }
@@ -378,16 +380,6 @@ fn method_of(key: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether a parameter's name says that its values may have slashes: paths and folders, and what git
-/// calls references (git, "git-check-ref-format").
-fn names_several(name: &str) -> bool {
-    const NAMES: [&str; 9] =
-        ["path", "filepath", "dir", "directory", "ref", "branch", "tag", "base", "head"];
-    let last = name.rsplit(['_', '-', '.']).next().unwrap_or(name);
-    NAMES.contains(&last.to_ascii_lowercase().as_str())
-        || name.strip_suffix("Path").is_some_and(|front| front.ends_with(char::is_lowercase))
-}
-
 /// The plugin configuration with these templates, which must be valid, and higher limits where the
 /// defaults are too low: `series` pairs of method and endpoint are expected.
 #[must_use]
@@ -396,18 +388,18 @@ pub fn configuration(templates: &[String], series: usize) -> Value {
     let defaults = config::Limits::default();
     let mut limits = serde_json::Map::new();
     let needed = paths.len() + 2;
-    if needed > defaults.max_values_per_label as usize {
+    if needed > defaults.endpoints() as usize {
         let values = (needed + SPARE_VALUES).next_multiple_of(100);
-        limits.insert("max_values_per_label".to_owned(), json!(values));
+        limits.insert("max_endpoints".to_owned(), json!(values));
     }
     let series = series * STATUSES;
     if series > defaults.max_series_per_metric as usize {
         let series = series.next_multiple_of(1000).min(1_000_000);
         limits.insert("max_series_per_metric".to_owned(), json!(series));
     }
-    let longest = paths.iter().map(|path| path.len()).max().unwrap_or(0);
+    let longest = paths.iter().map(|path| shown_bytes(path)).max().unwrap_or(0);
     if longest > defaults.max_label_value_length as usize {
-        let length = longest.next_multiple_of(10).min(1024);
+        let length = longest.next_multiple_of(10).min(MAX_LABEL_BYTES);
         limits.insert("max_label_value_length".to_owned(), json!(length));
     }
     let mut plugin = json!({ "endpoint": { "templates": templates } });
@@ -415,6 +407,13 @@ pub fn configuration(templates: &[String], series: usize) -> Value {
         plugin.insert("limits".to_owned(), Value::Object(limits));
     }
     plugin
+}
+
+/// How long the label of a template's path is: some of its dots are encoded.
+fn shown_bytes(path: &str) -> usize {
+    let mut shown = String::new();
+    labels::encode(path.as_bytes(), usize::MAX, &mut shown);
+    shown.len()
 }
 
 /// A template without its method.
@@ -463,6 +462,20 @@ pub fn templates_of_labels<'a>(labels: impl IntoIterator<Item = &'a str>) -> Vec
 /// There are none where the rest of this module is right; the configuration must be good whatever
 /// a specification holds.
 pub fn drop_refused(templates: &mut Vec<String>) -> Vec<String> {
+    let mut too_long = Vec::new();
+    templates.retain(|template| {
+        let fits = shown_bytes(path_of(template)) <= MAX_LABEL_BYTES;
+        if !fits {
+            too_long.push(format!("left out: {template:?}: its label is too long"));
+        }
+        fits
+    });
+    too_long.extend(drop_mistaken(templates));
+    too_long
+}
+
+/// As [`drop_refused`], by the check alone.
+fn drop_mistaken(templates: &mut Vec<String>) -> Vec<String> {
     let mut config = Config::default();
     config.endpoint.templates.clone_from(templates);
     let Err(mistakes) = plan::compile(&config, Capacity::Ignored) else { return Vec::new() };

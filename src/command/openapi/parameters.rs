@@ -67,3 +67,13 @@ pub(super) fn add(
         );
     }
 }
+
+/// Whether a parameter's name says that its values may have slashes: paths and folders, and what git
+/// calls references (git, "git-check-ref-format").
+pub(super) fn names_several(name: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["path", "filepath", "dir", "directory", "ref", "branch", "tag", "base", "head"];
+    let last = name.rsplit(['_', '-', '.']).next().unwrap_or(name);
+    NAMES.contains(&last.to_ascii_lowercase().as_str())
+        || name.strip_suffix("Path").is_some_and(|front| front.ends_with(char::is_lowercase))
+}

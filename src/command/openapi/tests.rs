@@ -145,6 +145,10 @@ fn long_paths_end_in_the_rest() {
     assert!(templates_of_key(&wide).ends_with("a/{*rest}"));
     let segment = format!("/{}", "a".repeat(2000));
     assert_eq!(templates_of_key(&segment), "");
+    // Dots that are encoded in labels count there.
+    import(&[&with_paths(&[&format!("/{}ge.", "b".repeat(196)), "/x"])]);
+    let (_, notes) = import(&[&with_paths(&[&format!("/{}", ".=".repeat(400)), "/x"])]);
+    assert!(notes.iter().any(|note| note.contains("its label is too long")), "{notes:?}");
     let endless = "/[".repeat(3000);
     let (_, notes) = import(&[&with_paths(&["/ok", &deep, &wide, &segment, &endless])]);
     assert!(notes.iter().any(|note| note.contains("is left out: it has 6000 bytes")), "{notes:?}");
@@ -397,10 +401,10 @@ fn limits_are_raised_only_where_they_must_be() {
         import.add(Path::new("s"), with_paths(&keys).to_string().as_bytes()).unwrap();
         import.configuration().0.get("limits").cloned()
     };
-    assert_eq!(configuration(98, 3), None);
-    assert_eq!(configuration(99, 3), Some(json!({"max_values_per_label": 200})));
+    assert_eq!(configuration(498, 3), None);
+    assert_eq!(configuration(499, 3), Some(json!({"max_endpoints": 600})));
     assert_eq!(configuration(2, 130), Some(json!({"max_label_value_length": 140})));
-    let thousand = json!({"max_values_per_label": 1100, "max_series_per_metric": 4000});
+    let thousand = json!({"max_endpoints": 1100, "max_series_per_metric": 4000});
     assert_eq!(configuration(1000, 3), Some(thousand));
 }
 

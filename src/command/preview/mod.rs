@@ -17,7 +17,7 @@ mod text;
 pub use replay::{Direction, Replay};
 pub use report::{
     Decisions, Directions, DurationReport, EndpointReport, Fold, Input, LabelReport, MetricReport,
-    Of, Quantiles, Report, Source, Timing,
+    Of, Quantiles, Report, Source, Timing, Waiting,
 };
 pub use text::write_text;
 

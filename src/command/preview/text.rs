@@ -177,6 +177,12 @@ fn metrics(report: &Report, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn overflow(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    if !report.waiting.is_empty() {
+        writeln!(out, "\nValues that wait for a place, counted under _OTHER so far")?;
+    }
+    for waiting in &report.waiting {
+        writeln!(out, "{:>12}  {}", count(waiting.values), waiting.list)?;
+    }
     if report.folded.is_empty() {
         return writeln!(out, "\nNo overflow: every value has its series.");
     }

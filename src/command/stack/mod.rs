@@ -7,7 +7,6 @@
 mod alerts;
 mod dashboard;
 mod families;
-mod panel;
 mod recordings;
 mod rule_file;
 

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use super::compile::Compiler;
 use crate::config::number::json as shown;
 use crate::config::{CustomMetric, MetricSource, MetricType};
+use crate::custom::CustomPlan;
 use crate::custom::events::EventsPlan;
 use crate::custom::rules::Rules;
 use crate::endpoint::Endpoints;
 use crate::host::MetricKind;
 use crate::labels;
 use crate::labels::source::LabelPlan;
-use crate::plan::CustomPlan;
 
 /// Families that the filter or the shipped Prometheus rules make, before the namespace.
 const BUILT_IN: [(&str, MetricType); 9] = [

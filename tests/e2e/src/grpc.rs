@@ -54,6 +54,9 @@ pub fn message(bytes: u8) -> Vec<u8> {
     message
 }
 
+/// Where calls go: the path, and the body with its message prefixes.
+pub type Calls = std::sync::mpsc::Sender<(String, Vec<u8>)>;
+
 /// The server; it stops when dropped.
 pub struct Server {
     address: SocketAddr,
@@ -63,6 +66,12 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port of 127.0.0.1.
     pub fn start() -> Self {
+        Self::keeping(None)
+    }
+
+    /// The same; it hands over the path and the bytes of each call, and answers one without an order
+    /// by an empty message.
+    pub fn keeping(calls: Option<Calls>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
         listener.set_nonblocking(true).expect("a socket can be made non-blocking");
@@ -73,7 +82,7 @@ impl Server {
             runtime.expect("a runtime").block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("the socket is a listener");
                 tokio::select! {
-                    () = accept(listener) => {}
+                    () = accept(listener, calls) => {}
                     () = stopped.notified() => {}
                 }
             });
@@ -93,13 +102,15 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener) {
+async fn accept(listener: TcpListener, calls: Option<Calls>) {
     while let Ok((stream, _)) = listener.accept().await {
+        let calls = calls.clone();
         tokio::spawn(async move {
             let Ok(mut connection) = h2::server::handshake(stream).await else { return };
             while let Some(Ok((request, respond))) = connection.accept().await {
                 // An error means that the client has gone.
-                tokio::spawn(async move { drop(answer(request, respond).await) });
+                let calls = calls.clone();
+                tokio::spawn(async move { drop(answer(request, respond, calls).await) });
             }
         });
     }
@@ -108,15 +119,22 @@ async fn accept(listener: TcpListener) {
 async fn answer(
     request: http::Request<h2::RecvStream>,
     mut respond: SendResponse<Bytes>,
+    calls: Option<Calls>,
 ) -> Result<(), h2::Error> {
+    let path = request.uri().path().to_owned();
     let order = request.headers().get(ORDER).and_then(|order| order.to_str().ok());
     let order: Vec<String> = order.unwrap_or_default().split(' ').map(str::to_owned).collect();
     let number = |at: usize| order.get(at).and_then(|word| word.parse().ok()).unwrap_or(0_u32);
     let mut body = request.into_body();
+    let mut bytes = Vec::new();
     while let Some(data) = body.data().await {
         let data = data?;
         body.flow_control().release_capacity(data.len())?;
+        if calls.is_some() {
+            bytes.extend_from_slice(&data);
+        }
     }
+    let kept = calls.map(|calls| calls.send((path, bytes)));
     let mut head = Response::new(());
     let status = HeaderValue::from(number(2));
     head.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
@@ -127,6 +145,9 @@ async fn answer(
         return Ok(());
     }
     let mut stream = respond.send_response(head, false)?;
+    if kept.is_some() && kind.is_empty() {
+        stream.send_data(message(0).into(), false)?;
+    }
     for _ in 0..number(1) {
         stream.send_data(message(5).into(), false)?;
         // So that messages are frames of their own.

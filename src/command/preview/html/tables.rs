@@ -78,6 +78,8 @@ fn endpoint_row(report: &Report, row: &EndpointReport, most: u64, durations: boo
     let exceptions: Vec<String> = row
         .exceptions
         .iter()
+        // Plain codes are among the statuses.
+        .filter(|(name, _)| name.parse::<u16>().is_err())
         .map(|(name, requests)| format!("{name} {}", count(*requests)))
         .collect();
     html! {
@@ -208,6 +210,14 @@ pub(super) fn overflow(report: &Report) -> Markup {
                             td { (fold.label) }
                             td.n { (count(fold.requests)) }
                             td.n { (percent(fold.requests, report.requests)) }
+                        }
+                    }
+                }
+                @if !report.waiting.is_empty() {
+                    p { "Values that wait for a place, and are counted under " code { "_OTHER" } " so far:" }
+                    ul {
+                        @for waiting in &report.waiting {
+                            li { code { (waiting.list) } ": " (count(waiting.values)) }
                         }
                     }
                 }

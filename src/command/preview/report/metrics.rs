@@ -69,6 +69,15 @@ pub struct LabelReport {
     pub limit: usize,
 }
 
+/// Values that wait for a place in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waiting {
+    /// The labels of the list, joined by slashes.
+    pub list: String,
+    /// How many values.
+    pub values: u64,
+}
+
 /// What a limit has folded into `_OTHER`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fold {
@@ -143,6 +152,17 @@ fn row<'a>(
         memory_bytes: cost::memory(kind, series),
         scrape_bytes,
     }
+}
+
+/// What waits for a place, where the filter tells it.
+pub(super) fn waiting(stats: &[Stat]) -> Vec<Waiting> {
+    let of_list = |stat: &Stat| {
+        let (name, labels) = cost::parse_name(&stat.name);
+        let list: Vec<&str> = labels.iter().map(|(_, value)| *value).collect();
+        let is_waiting = name == "route_metrics_values_waiting" && stat.value > 0;
+        is_waiting.then(|| Waiting { list: list.join("/"), values: stat.value })
+    };
+    stats.iter().filter_map(of_list).collect()
 }
 
 pub(super) fn folded(stats: &[Stat]) -> Vec<Fold> {

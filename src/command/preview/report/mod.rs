@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use endpoints::{EndpointReport, Quantiles, Source};
 pub use inputs::{DurationReport, Input};
-pub use metrics::{Fold, LabelReport, MetricReport, Of};
+pub use metrics::{Fold, LabelReport, MetricReport, Of, Waiting};
 
 use super::cost;
 use super::host::Stat;
@@ -49,6 +49,8 @@ pub struct Report {
     pub exceptions: BTreeMap<String, u64>,
     /// The metrics.
     pub metrics: Vec<MetricReport>,
+    /// Values that wait for a place at the end of the log, by list.
+    pub waiting: Vec<Waiting>,
     /// What limits have folded, by metric and label.
     pub folded: Vec<Fold>,
     /// Endpoints that have no label value of their own, the most frequent first, as many as are
@@ -179,6 +181,7 @@ impl Report {
             endpoints,
             other_endpoints_requests: replay.untracked,
             metrics,
+            waiting: metrics::waiting(&stats),
             folded: metrics::folded(&stats),
             folded_endpoints,
             folded_endpoints_total,

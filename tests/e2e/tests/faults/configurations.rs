@@ -229,3 +229,38 @@ fn a_configuration_by_extension_discovery() {
         });
     }
 }
+
+/// In one VM, the smaller limit of two holds for the metric that both count; a VM of its own has
+/// limits of its own.
+#[test]
+fn the_smaller_limit_of_two_configurations_holds() {
+    const TIMES: usize = 10;
+    for (vm_id, shared) in [("route-metrics", true), ("another", false)] {
+        for (limit, other) in [(3, 50), (50, 3)] {
+            let upstream = Upstream::start();
+            let limited = |max: u32| {
+                json!({
+                    "metrics": {"requests_total": {"labels": ["tenant"]}},
+                    "labels": {"tenant": {"from": "request_header", "name": "x-tenant"}},
+                    "limits": {"max_series_per_metric": max},
+                })
+            };
+            let envoy = Setup::new(upstream.address())
+                .filter(limited(limit))
+                .listener_beside("beside", Plugin::new(limited(other)).vm_id(vm_id))
+                .start();
+            for listener in [envoy.address(), envoy.listener("beside")] {
+                for n in 0..7 * TIMES {
+                    let tenant = format!("tenant-{}", n % 7);
+                    let request = Request::get("/users").header("x-tenant", tenant);
+                    http1::send(listener, &request).unwrap();
+                }
+            }
+            eventually_equal("requests", (14 * TIMES) as f64, || {
+                envoy.scrape().sum("http_requests_total")
+            });
+            let series = envoy.scrape().series("http_requests_total").count();
+            assert_eq!(series <= 3, shared, "{vm_id}: limits {limit} and {other}, {series} series");
+        }
+    }
+}

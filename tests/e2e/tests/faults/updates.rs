@@ -127,3 +127,115 @@ fn a_bad_configuration_keeps_envoy_from_starting_and_names_all_mistakes() {
         }
     }
 }
+
+/// The metric is counted as what it is now, whatever it was.
+#[test]
+fn an_update_of_a_metrics_type_counts_as_the_new_one() {
+    let upstream = Upstream::start();
+    let setup = Setup::new(upstream.address()).dynamic();
+    let metric = |kind: &str| {
+        json!({
+            "custom_metrics": [{
+                "name": "app_rows", "type": kind, "match": {"methods": ["GET"]},
+                "value": {"from": "response_header", "name": "x-rows"},
+            }],
+        })
+    };
+    let rows = |envoy: &Envoy| {
+        let answer = Answer::new().header("x-rows", "5");
+        let request = Request::get("/users/1").answer(&answer);
+        assert_eq!(http1::send(envoy.address(), &request).unwrap().status, 200);
+    };
+    let mut envoy = setup.clone().filter(metric("counter")).start();
+    rows(&envoy);
+    rows(&envoy);
+    assert!(envoy.update(&setup.clone().filter(metric("histogram"))));
+    rows(&envoy);
+    envoy.wait_for_log("app_rows was a counter until now and is a histogram");
+    // Both are there, each with a TYPE of its own, so the strict parser of the tests is not for this.
+    let values = |envoy: &Envoy| {
+        let text = String::from_utf8(envoy.scrape_bytes()).expect("a scrape is text");
+        ["app_rows{} ", "app_rows_sum{} ", "app_rows_count{} "].map(|name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            // Sums of Envoy's histograms have two digits.
+            line.and_then(|value| value.parse::<f64>().ok()).map(f64::round)
+        })
+    };
+    eventually_equal("both", [Some(10.0), Some(5.0), Some(1.0)], || values(&envoy));
+    // And back: the counter goes on.
+    assert!(envoy.update(&setup.filter(metric("counter"))));
+    rows(&envoy);
+    eventually_equal("both", [Some(15.0), Some(5.0), Some(1.0)], || values(&envoy));
+    assert_eq!(envoy.vm_reloads(), 0);
+}
+
+/// Other labels, another namespace and another unit are other series of the same requests; they
+/// share the limit where they are of the same metric.
+#[test]
+fn updates_of_labels_unit_namespace_and_limits() {
+    const TIMES: usize = 25;
+    let upstream = Upstream::start();
+    let setup = Setup::new(upstream.address()).dynamic().drain_seconds(1);
+    let configuration = |namespace: &str, labels: &[&str], unit: &str, series: u32| {
+        json!({
+            "namespace": namespace,
+            "metrics": {
+                "requests_total": {"labels": labels},
+                "request_duration": {"labels": labels, "unit": unit},
+            },
+            "labels": {"tenant": {"from": "request_header", "name": "x-tenant"}},
+            "limits": {"max_series_per_metric": series},
+        })
+    };
+    let send = |envoy: &Envoy| {
+        for _ in 0..TIMES {
+            for tenant in ["a", "b", "c", "d", "e", "f", "g"] {
+                let request = Request::get("/users/1").header("x-tenant", tenant);
+                assert_eq!(http1::send(envoy.address(), &request).unwrap().status, 200);
+            }
+        }
+    };
+    let per_round = (7 * TIMES) as f64;
+    let series = |envoy: &Envoy, name: &str| {
+        let scrape = envoy.scrape();
+        (scrape.sum(name), scrape.series(name).count())
+    };
+    let requests = "http_requests_total";
+    let first = configuration("", &["tenant"], "microseconds", 4);
+    let mut envoy = setup.clone().concurrency(2).filter(first).start();
+    let setup = setup.concurrency(2);
+    send(&envoy);
+    eventually_equal("requests", per_round, || series(&envoy, requests).0);
+    assert!((2..=4).contains(&series(&envoy, requests).1));
+
+    let labels = configuration("", &["method", "tenant"], "microseconds", 4);
+    assert!(envoy.update(&setup.clone().filter(labels)));
+    send(&envoy);
+    eventually_equal("requests", 2.0 * per_round, || series(&envoy, requests).0);
+    assert!(series(&envoy, requests).1 <= 4, "{:?}", series(&envoy, requests));
+    let duration = "http_request_duration_microseconds_count";
+    assert!(series(&envoy, duration).1 <= 4, "{:?}", series(&envoy, duration));
+
+    // A larger limit holds when Envoy has let the smaller one go.
+    let larger = configuration("", &["method", "tenant"], "milliseconds", 40);
+    assert!(envoy.update(&setup.clone().filter(larger)));
+    eventually_equal("the limit", Some(40.0), || {
+        let labels = [("metric", requests)];
+        envoy.scrape().value("route_metrics_series_limit", &labels)
+    });
+    send(&envoy);
+    eventually_equal("requests", 3.0 * per_round, || series(&envoy, requests).0);
+    assert!(series(&envoy, requests).1 >= 7, "{:?}", series(&envoy, requests));
+    let milliseconds = "http_request_duration_milliseconds_count";
+    eventually_equal("durations", (2.0 * per_round, per_round), || {
+        (series(&envoy, duration).0, series(&envoy, milliseconds).0)
+    });
+
+    let named = configuration("other", &["tenant"], "milliseconds", 40);
+    assert!(envoy.update(&setup.filter(named)));
+    send(&envoy);
+    eventually_equal("requests", (3.0 * per_round, per_round), || {
+        (series(&envoy, requests).0, series(&envoy, "other_http_requests_total").0)
+    });
+    assert_eq!(envoy.vm_reloads(), 0);
+}

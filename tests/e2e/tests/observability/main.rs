@@ -2,6 +2,7 @@
 //! that `make observability-start` starts.
 
 mod access;
+mod exits;
 mod forms;
 mod products;
 mod running;

@@ -127,6 +127,7 @@ fn explained(title: &str) -> Option<&'static str> {
 /// A query with Grafana's variables filled in as for `All`.
 fn filled(query: &str) -> String {
     query
+        .replace("$__rate_interval_ms", "30000")
         .replace("$__rate_interval", "30s")
         .replace("$job", ".*")
         .replace("$instance", ".*")

@@ -73,7 +73,8 @@ const FAMILIES: [(&str, &str); 3] = [
 #[test]
 fn twenty_thousand_paths_stay_within_the_limits_of_the_process() {
     let found = flood("heuristic", &paths(20_000, 1));
-    assert!(found.len() >= 90, "only {} endpoints", found.len());
+    // Hundreds of them are asked for again and again, and get all places but the dearest.
+    assert!(found.len() >= 75, "only {} endpoints", found.len());
 }
 
 #[test]
@@ -99,7 +100,10 @@ fn flood(inference: &str, paths: &[String]) -> BTreeSet<String> {
     let configured = ["/configured/{id}", "POST /configured/{id}/parts", "/v1/{name}:cancel"];
     let envoy = Setup::new(upstream.address())
         .concurrency(4)
-        .filter(json!({"endpoint": {"templates": configured, "inference": inference}}))
+        .filter(json!({
+            "endpoint": {"templates": configured, "inference": inference},
+            "limits": {"max_values_per_label": 100},
+        }))
         .start();
     let flood: Vec<_> = paths.iter().map(Request::get).collect();
     send_all(&envoy, &flood);

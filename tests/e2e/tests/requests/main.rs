@@ -9,3 +9,4 @@ mod labelling;
 mod learning;
 mod limits;
 mod sampling;
+mod scans;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// How a panel shows its series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Show {
+pub enum Show {
     /// Lines over time.
     Lines,
     /// Areas over time, one on top of the other.
@@ -17,7 +17,7 @@ pub(super) enum Show {
 
 /// A query and the name of its series.
 #[derive(Clone, Debug)]
-pub(super) struct Query {
+pub struct Query {
     /// PromQL with the dashboard's variables.
     pub expr: String,
     /// Grafana's template for the name of a series.
@@ -33,7 +33,7 @@ impl Query {
 
 /// A panel in the making.
 #[derive(Clone, Debug)]
-pub(super) struct Panel {
+pub struct Panel {
     title: String,
     description: String,
     show: Show,
@@ -50,7 +50,7 @@ pub(super) struct Panel {
 }
 
 /// The source of every query.
-pub(super) fn datasource() -> Value {
+pub fn datasource() -> Value {
     json!({"type": "prometheus", "uid": "${datasource}"})
 }
 
@@ -250,7 +250,7 @@ fn link(alert: &str) -> Value {
 
 /// Places panels from left to right, row by row, and numbers them in order.
 #[derive(Default)]
-pub(super) struct Board {
+pub struct Board {
     panels: Vec<Value>,
     x: u32,
     y: u32,
