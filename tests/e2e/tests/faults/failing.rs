@@ -103,7 +103,8 @@ fn malformed_http1_requests() {
             b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
             ("OPTIONS", "_UNMATCHED", "404", None),
         ),
-        case("a path of 59 kB", &long(59_000), get("200", None)),
+        // A path is kept up to 4,096 bytes; a longer one is no endpoint.
+        case("a path of 59 kB", &long(59_000), ("GET", "_UNMATCHED", "200", None)),
         case("a path of 70 kB", &long(70_000), unread("431")),
         case("200 headers", &get_with(&b"x: 1\r\n".repeat(200)), unread("431")),
         case(
