@@ -14,6 +14,9 @@ const MIN_RATE: &str = "0.1";
 /// The share of requests that a limit may fold before somebody should raise it.
 const MAX_FOLDED: &str = "0.01";
 
+/// The share of a label's places from which on a new value has to be asked for a dozen times.
+pub(super) const CROWDED_VALUES: f64 = 0.75;
+
 /// A pair of windows over which the error budget of 30 days burns: the long one says that it
 /// matters, the short one that it still goes on (Google, "The Site Reliability Workbook",
 /// chapter 5: 2 % in an hour, 5 % in six hours, 10 % in three days).
