@@ -13,6 +13,7 @@ mod init;
 mod log_cases;
 mod preview;
 mod specs;
+mod variables;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
