@@ -188,6 +188,8 @@ pub struct Outcome {
     request_size: Option<u64>,
     answered: bool,
     content_length: Option<u64>,
+    /// Whether a header says that Envoy's router has passed on an upstream's answer.
+    from_upstream: bool,
     /// Whether the answer is one to a call, where its content type is known.
     call: Option<bool>,
     /// The gRPC status, once it was asked for.
@@ -205,6 +207,7 @@ impl Outcome {
         self.request_size = None;
         self.duration_ns = None;
         self.answered = false;
+        self.from_upstream = false;
         self.content_length = None;
         self.call = None;
         self.grpc_status = None;
@@ -216,13 +219,14 @@ impl Outcome {
         if std::mem::replace(&mut self.answered, true) {
             return;
         }
-        let Self { headers, code, content_length, call, .. } = self;
+        let Self { headers, code, content_length, call, from_upstream, .. } = self;
         headers.clear(names.len());
         let mut lengths = 0;
         host.headers(HeaderMap::Response, |name, value| {
             match name {
                 b":status" => *code = decimal(value).map(plausible).filter(|&code| code != 0),
                 b"content-type" => *call = Some(grpc::is_call(value)),
+                b"x-envoy-upstream-service-time" => *from_upstream = true,
                 b"content-length" => {
                     lengths += 1;
                     *content_length = decimal(value);
@@ -321,10 +325,15 @@ impl Outcome {
         (failed || (500..600).contains(&self.code(host))) && self.is_local(host)
     }
 
-    /// Whether Envoy answered itself. The details of a response are `via_upstream` where it did not
-    /// (`source/common/stream_info/utility.h`, `ResponseCodeDetailValues`); without them, any
-    /// flag that names a failure counts.
+    /// Whether Envoy answered itself. It did not where the headers were read and have the time that
+    /// the upstream took, which its router adds (`x-envoy-upstream-service-time`, unless
+    /// `suppress_envoy_headers` is set). Else the details of the response say so: they are
+    /// `via_upstream` where it did not (`source/common/stream_info/utility.h`,
+    /// `ResponseCodeDetailValues`); without them, any flag that names a failure counts.
     fn is_local(&mut self, host: &impl Host) -> bool {
+        if self.from_upstream {
+            return false;
+        }
         self.scratch.clear();
         if host.property(Property::ResponseCodeDetails, &mut self.scratch) {
             return self.scratch != b"via_upstream";

@@ -56,7 +56,12 @@ impl World {
         number(b"response\0total_size", 120);
         number(b"request\0size", 0);
         number(b"request\0duration", 1_500_000);
-        world.response_headers = headers(&[(":status", "200"), ("content-length", "3")]);
+        // As Envoy's router passes an answer on.
+        world.response_headers = headers(&[
+            (":status", "200"),
+            ("content-length", "3"),
+            ("x-envoy-upstream-service-time", "1"),
+        ]);
         world
     }
 
