@@ -306,42 +306,43 @@ fn with_secret(byte: u8) -> Inference {
     inference
 }
 
+/// A path whose label is another one after [`teach`].
+const ASKED: &str = "/api/v1/hollowford";
+
+fn teach(inference: &mut Inference) {
+    for number in 0..100 {
+        observe(inference, &format!("/api/v1/{}", name(number)));
+    }
+}
+
 #[test]
 fn workers_with_one_secret_agree_and_others_do_not_understand() {
     let mut teacher = with_secret(1);
-    for number in 0..100 {
-        observe(&mut teacher, &format!("/users/{}/orders", name(number)));
-    }
-    let news = all_news(&mut teacher);
+    teach(&mut teacher);
     let (mut pupil, mut stranger) = (with_secret(1), with_secret(2));
-    for entry in &news {
-        assert!(pupil.merge(entry) && stranger.merge(entry));
+    assert_eq!(label(&pupil, ASKED), ASKED);
+    for news in all_news(&mut teacher) {
+        assert!(pupil.merge(&news) && stranger.merge(&news));
     }
-    let paths: Vec<String> = (0..200).map(|n| format!("/users/{}/orders", name(n * 7))).collect();
-    let labels = |inference: &Inference| -> Vec<String> {
-        paths.iter().map(|path| label(inference, path)).collect()
-    };
-    assert_eq!(labels(&pupil), labels(&teacher));
-    assert!(labels(&pupil).iter().all(|label| label == "/users/{id}/orders"));
-    assert_eq!(labels(&stranger), labels(&with_secret(2)));
-    assert_ne!(labels(&stranger), labels(&teacher));
+    assert_eq!(label(&teacher, ASKED), "/api/v1/{id}");
+    assert_eq!(label(&pupil, ASKED), "/api/v1/{id}");
+    assert_eq!(label(&stranger, ASKED), ASKED);
+    teach(&mut pupil);
+    assert_eq!(pupil.take_news(), None, "all of it was known");
+    teach(&mut stranger);
+    assert_ne!(stranger.take_news(), None, "none of it was");
 }
 
 #[test]
 fn another_secret_forgets_and_the_same_one_does_not() {
     let mut inference = with_secret(1);
-    for number in 0..100 {
-        observe(&mut inference, &format!("/users/{}/orders", name(number)));
-    }
+    teach(&mut inference);
     inference.set_secret(Secret::new([1; 16]));
-    assert_eq!(label(&inference, "/users/hollow/orders"), "/users/{id}/orders");
+    assert_eq!(observe(&mut inference, ASKED), "/api/v1/{id}");
     inference.set_secret(Secret::new([2; 16]));
     assert_eq!(inference.facts.as_ref().map(Facts::size), Some(0));
     assert_eq!(inference.take_news(), None);
-    assert_eq!(
-        label(&inference, "/users/hollow/orders"),
-        label(&with_secret(2), "/users/hollow/orders")
-    );
+    assert_eq!(observe(&mut inference, ASKED), ASKED);
 }
 
 proptest! {
