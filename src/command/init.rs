@@ -242,6 +242,16 @@ impl Start {
                 }
             }
         }
+        // A limit of its own that was enough before.
+        let endpoints = all.len();
+        if let Ok(parsed) = config::parse(self.plugin.to_string().as_bytes())
+            && (parsed.limits.endpoints() as usize) < endpoints + 2
+        {
+            let (own, raised) =
+                (parsed.limits.endpoints(), (endpoints + 100).next_multiple_of(100));
+            self.notes.push(format!("limits.max_endpoints is raised from {own} to {raised}"));
+            set(&mut self.plugin, "limits", "max_endpoints", raised.into());
+        }
         if !all.is_empty() {
             set(&mut self.plugin, "endpoint", "templates", all.into());
         }

@@ -708,6 +708,36 @@ mod tests {
     }
 
     #[test]
+    fn head_counts_as_get_unless_a_template_names_it() {
+        let found = |templates: &[&str], method: &str, path: &str| {
+            let templates: Vec<String> = templates.iter().map(|&text| text.to_owned()).collect();
+            let segments: Vec<&[u8]> = path.split('/').skip(1).map(str::as_bytes).collect();
+            let found = compile(&templates).find(method.as_bytes(), &segments, false);
+            found.map(|index| templates[index as usize].clone())
+        };
+        let get = ["GET /a", "POST /a"];
+        assert_eq!(found(&get, "HEAD", "/a").as_deref(), Some("GET /a"));
+        assert_eq!(found(&["POST /a"], "HEAD", "/a"), None);
+        // No other method stands for GET, and GET for none but HEAD.
+        for method in ["OPTIONS", "head", "TRACE", "MADE-UP", ""] {
+            assert_eq!(found(&get, method, "/a"), None, "{method}");
+        }
+        assert_eq!(found(&["HEAD /a"], "GET", "/a"), None);
+        // Its own comes first, then that of GET, then that of any method, whatever the order.
+        let all = ["/{any}", "GET /{got}", "HEAD /{head}"];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let own = order.map(|place| all[place]);
+            assert_eq!(found(&own, "HEAD", "/a").as_deref(), Some("HEAD /{head}"), "{own:?}");
+            let two: Vec<&str> = own.into_iter().filter(|text| !text.contains("head")).collect();
+            assert_eq!(found(&two, "HEAD", "/a").as_deref(), Some("GET /{got}"), "{two:?}");
+        }
+        // The path is looked at first.
+        let paths = ["HEAD /{any}", "GET /a"];
+        assert_eq!(found(&paths, "HEAD", "/a").as_deref(), Some("GET /a"));
+        assert_eq!(found(&paths, "HEAD", "/b").as_deref(), Some("HEAD /{any}"));
+    }
+
+    #[test]
     fn hostile_templates_and_paths_cost_little_per_segment() {
         // 4,096 ways lead to the last segment of these paths, and all fail there.
         let matcher = compile(&grid(&["a", "{x}"], 12, "end"));

@@ -13,9 +13,11 @@
 //! of its value ids ([`Key`]).
 
 mod budget;
+mod family;
 mod handle;
 pub mod keys;
 mod limits;
+mod list;
 pub mod open_requests;
 mod price;
 pub mod registry;

@@ -6,8 +6,10 @@
 
 use hashbrown::HashMap;
 
+use super::family::{Budget, Family, FamilyLabel, Meeting};
 use super::handle::define;
 use super::limits::{Limit, Limits};
+use super::list::List;
 use super::{Admission, Claim, Key, MAX_LABELS, OTHER_ID, Series, Shapes, Values};
 use crate::host::{Host, LogLevel, MetricKind};
 use crate::labels::{self, OTHER};
@@ -17,50 +19,6 @@ pub use super::handle::{Amount, Handle};
 
 /// Places kept for each configured value, when traffic makes series of its own.
 const KEPT_PER_VALUE: usize = 16;
-
-/// A list of values, and what is told of it.
-struct List {
-    name: String,
-    values: Values,
-    limits: Limits,
-    /// How many values this VM has brought in.
-    brought: i64,
-    /// How many values wait, as last told.
-    waiting: usize,
-    /// The gauges of the values that there are and may be, and of those that wait; only where
-    /// places must be earned.
-    gauges: Option<[Handle; 3]>,
-}
-
-/// The series of a metric, whatever its kind and labels.
-struct Budget {
-    series: Series<Handle>,
-    shapes: Shapes,
-    limits: Limits,
-    /// `route_metrics_series` and `route_metrics_series_limit`.
-    gauges: [Handle; 2],
-}
-
-/// A label of a family.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct FamilyLabel {
-    name: String,
-    values: usize,
-    closed: bool,
-}
-
-/// A metric with a kind and labels.
-struct Family {
-    name: String,
-    kind: MetricKind,
-    labels: Vec<FamilyLabel>,
-    budget: usize,
-    shape: u16,
-    /// Where what is folded goes if there is no place left for a series of this family.
-    rest: Option<Handle>,
-    /// `route_metrics_overflow_total` by label, defined when first needed.
-    overflow: Vec<Option<Handle>>,
-}
 
 /// How a family of metrics is defined.
 #[derive(Debug)]
@@ -421,96 +379,5 @@ impl Registry {
         for budget in &mut self.budgets {
             budget.series.exchange(host);
         }
-    }
-}
-
-impl List {
-    /// Asks for a place, and tells of it where it was given.
-    fn admitted(
-        &mut self,
-        host: &impl Host,
-        ask: impl FnOnce(&mut Values) -> Admission,
-    ) -> Admission {
-        let admission = ask(&mut self.values);
-        if matches!(admission, Admission::Admitted { new: true, .. }) {
-            self.brought += 1;
-            if let Some([there, ..]) = self.gauges {
-                there.change(host, 1);
-            }
-        }
-        admission
-    }
-
-    /// Sets and tells the limit that holds now.
-    fn limit(&mut self, host: &impl Host) {
-        if let Some((max, _)) = self.limits.effective() {
-            self.values.set_max(max);
-        }
-        if let Some([_, limit, _]) = self.gauges {
-            limit.record(host, self.values.max() as u64);
-        }
-    }
-}
-
-impl Budget {
-    /// Sets and tells the limit that holds now.
-    fn limit(&mut self, host: &impl Host) {
-        if let Some((max, kept)) = self.limits.effective() {
-            self.series.set_max(max, kept);
-        }
-        self.gauges[1].record(host, self.series.max() as u64);
-    }
-}
-
-/// What it takes to bring a series into being.
-struct Meeting<'a, H> {
-    host: &'a H,
-    budget: &'a mut Budget,
-    lists: &'a [List],
-    name: &'a mut String,
-    secret: Secret,
-}
-
-impl<H: Host> Meeting<'_, H> {
-    /// The series of these values, if it has a place.
-    fn series(&mut self, family: &Family, ids: &[u32], claim: Claim) -> Option<Handle> {
-        let Self { host, budget, lists, name, secret } = self;
-        let key = Key::new(ids).of_shape(family.shape);
-        if let Some(handle) = budget.series.find(key) {
-            return Some(handle);
-        }
-        let Admission::Admitted { new, .. } = budget.series.admit(*host, key, claim, *secret)
-        else {
-            return None;
-        };
-        if new {
-            budget.gauges[0].change(*host, 1);
-        }
-        let pairs = family.labels.iter().zip(ids).map(|(label, &id)| {
-            let text = lists.get(label.values).map_or(OTHER, |list| list.values.text(id));
-            (label.name.as_str(), text)
-        });
-        labels::stat_name(&family.name, pairs, name);
-        let handle = define(*host, family.kind, name);
-        budget.series.keep(key, handle);
-        Some(handle)
-    }
-
-    /// Where what is folded goes if not even a series for the rest has a place, because the metric
-    /// had other labels when its places were taken: into the rest of those. Nothing is dropped, so
-    /// where there is none, and where there is no shared data, it goes into a series all the same.
-    fn rest(&mut self, family: &mut Family) -> Handle {
-        let Self { host, budget, name, .. } = self;
-        *family.rest.get_or_insert_with(|| {
-            let former = budget.series.rest();
-            match former.and_then(|key| budget.shapes.rest(key.shape(), family.kind)) {
-                Some(pairs) => labels::stat_name(&family.name, pairs.into_iter(), name),
-                None => {
-                    let pairs = family.labels.iter().map(|label| (label.name.as_str(), OTHER));
-                    labels::stat_name(&family.name, pairs, name);
-                }
-            }
-            define(*host, family.kind, name)
-        })
     }
 }

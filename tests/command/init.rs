@@ -156,7 +156,7 @@ fn many_templates_raise_the_limits() {
     assert!(done, "{errors}");
     is_good(folder.path());
     let page = read(folder.path(), "plugin.md");
-    assert!(page.contains("limits.max_values_per_label is raised from 50 to"), "{page}");
+    assert!(page.contains("limits.max_endpoints is raised from 50 to 300"), "{page}");
     assert!(page.contains("| … and 111 more | | |"), "{page}");
 }
 

@@ -13,6 +13,7 @@ mod init;
 mod log_cases;
 mod preview;
 mod specs;
+mod variables;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -275,7 +276,7 @@ fn the_schema_knows_every_key_with_its_default() {
     let schema: Value = serde_json::from_str(&stdout(&["schema"], "")).unwrap();
     let definition = |name: &str| schema["$defs"][name]["properties"].clone();
     assert_eq!(schema["additionalProperties"], false);
-    assert_eq!(definition("Limits")["max_values_per_label"]["default"], 100);
+    assert_eq!(definition("Limits")["max_series_per_metric"]["default"], 2000);
     assert_eq!(definition("Endpoint")["inference"]["default"], "adaptive");
     assert_eq!(definition("RequestDuration")["unit"]["default"], "microseconds");
     let mut undocumented = Vec::new();

@@ -57,6 +57,24 @@ fn the_host_is_the_authority_in_labels_values_and_conditions() {
 }
 
 #[test]
+fn head_counts_under_the_template_of_get_and_as_head() {
+    let config = r#"{"endpoint": {"exclude": ["GET /healthz"], "inference": "off",
+            "templates": ["GET /users/{id}", "POST /users/{new}", "GET /files/{file}", "HEAD /files/{name}"]},
+        "metrics": {"requests_total": {"labels": ["method", "endpoint"]}}}"#;
+    for (path, endpoint) in
+        [("/users/7", "/users/{id}"), ("/files/7", "/files/{name}"), ("/other", "_UNMATCHED")]
+    {
+        let mut worker = Worker::new(config);
+        worker.send(&Request { method: "HEAD", ..get(path) });
+        assert_eq!(values(&worker, "http_requests_total", "endpoint"), [endpoint], "{path}");
+        assert_eq!(values(&worker, "http_requests_total", "method"), ["HEAD"], "{path}");
+    }
+    let mut worker = Worker::new(config);
+    worker.send(&Request { method: "HEAD", ..get("/healthz") });
+    assert_eq!(worker.count("http_requests_total"), 0);
+}
+
+#[test]
 fn of_a_header_with_several_lines_the_first_counts() {
     let mut worker = Worker::new(
         r#"{"labels": {"cache": {"from": "response_header", "name": "x-cache"}},

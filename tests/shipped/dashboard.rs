@@ -116,6 +116,8 @@ fn what_an_operator_looks_for_is_there() {
         "Top 10 endpoints",
         "Exceptions by type",
         "Response size",
+        "Label values against limit",
+        "Values that wait for a place",
         "Series against limit",
         "Overflow",
         "Sampling rate",

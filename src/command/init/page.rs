@@ -114,7 +114,7 @@ impl Start {
             page.push_str("## `limits`\n\n");
             for (key, value) in limits {
                 let why = match key.as_str() {
-                    "max_values_per_label" => {
+                    "max_endpoints" => {
                         "how many endpoints have a place of their own, with some to spare"
                     }
                     "max_series_per_metric" => {

@@ -9,6 +9,7 @@
 //! base paths; [`key`] reads what a key says, [`parameters`] and [`pattern`] what parameters add to
 //! it, and [`template`] writes it down.
 
+mod checked;
 mod document;
 mod key;
 mod kinds;
@@ -26,10 +27,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use crate::config::{self, Config};
+use crate::config;
 use crate::labels;
-use crate::plan;
-use crate::plan::Capacity;
+pub use checked::drop_refused;
 use document::{Item, Operations};
 pub use references::read;
 use template::Template;
@@ -357,7 +357,8 @@ impl Import {
         notes.extend(drop_refused(&mut templates));
         notes.extend(self.named_paths());
         let mut plugin = configuration(&templates, operations);
-        let rules = self.rules(&templates);
+        let mut rules = self.rules(&templates);
+        notes.extend(checked::drop_refused_rules(&mut rules));
         if let (false, Some(endpoint)) = (rules.is_empty(), plugin["endpoint"].as_object_mut()) {
             endpoint.insert("rules".to_owned(), rules.into());
         }
@@ -455,44 +456,6 @@ pub fn templates_of_labels<'a>(labels: impl IntoIterator<Item = &'a str>) -> Vec
         template.regex.is_none().then_some(template.path)
     };
     labels.into_iter().filter(|label| label.starts_with('/')).filter_map(read).collect()
-}
-
-/// Leaves out templates that `check` would refuse, and says which and why.
-///
-/// There are none where the rest of this module is right; the configuration must be good whatever
-/// a specification holds.
-pub fn drop_refused(templates: &mut Vec<String>) -> Vec<String> {
-    let mut too_long = Vec::new();
-    templates.retain(|template| {
-        let fits = shown_bytes(path_of(template)) <= MAX_LABEL_BYTES;
-        if !fits {
-            too_long.push(format!("left out: {template:?}: its label is too long"));
-        }
-        fits
-    });
-    too_long.extend(drop_mistaken(templates));
-    too_long
-}
-
-/// As [`drop_refused`], by the check alone.
-fn drop_mistaken(templates: &mut Vec<String>) -> Vec<String> {
-    let mut config = Config::default();
-    config.endpoint.templates.clone_from(templates);
-    let Err(mistakes) = plan::compile(&config, Capacity::Ignored) else { return Vec::new() };
-    let mut refused = BTreeMap::new();
-    for mistake in mistakes.iter() {
-        let index = mistake.path.strip_prefix("endpoint.templates[");
-        let index = index.and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
-        if let Some(index) = index {
-            refused.insert(index, format!("left out: {}", mistake.message));
-        }
-    }
-    let mut index = 0;
-    templates.retain(|_| {
-        index += 1;
-        !refused.contains_key(&(index - 1))
-    });
-    refused.into_values().collect()
 }
 
 #[cfg(test)]

@@ -149,6 +149,11 @@ fn long_paths_end_in_the_rest() {
     import(&[&with_paths(&[&format!("/{}ge.", "b".repeat(196)), "/x"])]);
     let (_, notes) = import(&[&with_paths(&[&format!("/{}", ".=".repeat(400)), "/x"])]);
     assert!(notes.iter().any(|note| note.contains("its label is too long")), "{notes:?}");
+    // A rule has its bound, too; its template stays.
+    let long = format!("/{}{{+x}}", "&".repeat(600));
+    let (templates, notes) = import(&[&with_paths(&[&long])]);
+    assert_eq!(templates.len(), 1);
+    assert!(notes.iter().any(|note| note.contains("at most 1024 are allowed")), "{notes:?}");
     let endless = "/[".repeat(3000);
     let (_, notes) = import(&[&with_paths(&["/ok", &deep, &wide, &segment, &endless])]);
     assert!(notes.iter().any(|note| note.contains("is left out: it has 6000 bytes")), "{notes:?}");

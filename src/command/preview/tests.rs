@@ -185,7 +185,7 @@ fn the_text_has_every_part() {
         "template             1            9  100.0%",
         "/users/{id}",
         "http_requests_total                               1    2,000",
-        "endpoint 1/100",
+        "endpoint 1/500",
         "No overflow",
         "one scrape",
     ] {

@@ -11,8 +11,21 @@ use crate::labels::UNMATCHED;
 /// no trend, and nobody should be woken by them.
 const MIN_RATE: &str = "0.1";
 
-/// The share of requests that a limit may fold before somebody should raise it.
+/// The share of requests that may be folded before somebody should look.
 const MAX_FOLDED: &str = "0.01";
+
+/// The share of a label's places from which on a new value has to be asked for a dozen times. Below
+/// it, what is folded was asked for once or twice, as what a scanner makes up.
+pub(super) const CROWDED_VALUES: f64 = 0.75;
+
+/// The same for the series of a metric. Up to half of their places may be kept for configured
+/// values, and cannot be told from free ones: the others are nearly gone from here on.
+const CROWDED_SERIES: f64 = 0.4;
+
+/// The highest share of places that is taken in any list of a proxy.
+fn fullest(places: &str) -> String {
+    format!("max by (job, instance) ({places} / ({places}_limit > 0))")
+}
 
 /// A pair of windows over which the error budget of 30 days burns: the long one says that it
 /// matters, the short one that it still goes on (Google, "The Site Reliability Workbook",
@@ -204,25 +217,37 @@ impl Alerts<'_> {
             "sum by (job, instance, metric, label) ({overflow})\n\
              / on (job, instance) group_left ()\n\
              (sum by (job, instance) (rate(route_metrics_requests_total[30m])) > {MIN_RATE})\n\
-             > {MAX_FOLDED}",
+             > {MAX_FOLDED}\n\
+             unless on (job, instance)\n\
+             ({values} < {CROWDED_VALUES} and {series} < {CROWDED_SERIES})",
             overflow = rate_from_zero("route_metrics_overflow_total", "30m", "1800"),
+            values = fullest("route_metrics_values"),
+            series = fullest("route_metrics_series"),
         );
         let words = Words {
-            summary: "{{ $labels.metric }}: a limit folds {{ $value | humanizePercentage }} of \
-                      requests ({{ $labels.instance }})"
+            summary: "{{ $labels.metric }}: {{ $value | humanizePercentage }} of requests are folded \
+                      and places are short ({{ $labels.instance }})"
                 .to_owned(),
             description:
-                "{{ $value | humanizePercentage }} of the requests stand under `_OTHER` in \
-                          the label `{{ $labels.label }}`, because a limit is reached. Sums are \
-                          right, but new values cannot be told apart."
+                "{{ $value | humanizePercentage }} of the requests stand under `_OTHER` in the label \
+                 `{{ $labels.label }}`: their values or series have no place, and in this proxy few are \
+                 left. Sums are right, but a new value is told apart only after many requests, or not \
+                 at all. A scan whose paths the application answers can do this, too. While places \
+                 are plenty, what is folded alerts nobody."
                     .to_owned(),
-            runbook: "1. Look at the values of the label in `topk(20, count by (LABEL) (METRIC))`: \
-                 are they endpoints, or identifiers that a template should replace? 2. Add \
-                 templates (`route-metrics preview --templates` proposes some from an access log), \
-                 or `map` or `allow` the label's values. 3. Where the values are right, raise \
-                 `limits.max_values_per_label` or `limits.max_series_per_metric`, and see what it \
-                 costs with `route-metrics preview`. Limits change with the configuration; series \
-                 that exist stay until the proxy restarts.",
+            runbook: "1. Look at the row `Limits and cost` of the dashboard: which label or metric is \
+                 near its limit, and do values wait? Values that wait were asked for more than once; \
+                 where many are folded and few wait, it is a scan, or no place is left. 2. Look at the \
+                 values of the label in `topk(20, count by (LABEL) (METRIC))`: are they endpoints, or \
+                 identifiers that a template should replace? 3. Name what must be told apart, because \
+                 what the configuration names always has its place: add templates (`route-metrics \
+                 preview --templates` proposes some from an access log), or `map` or `allow` the \
+                 label's values. Answer made-up paths with 404, or add what they get to \
+                 `endpoint.ignore_statuses`. 4. Where the values are right, raise \
+                 `limits.max_endpoints`, `limits.max_values_per_label` or \
+                 `limits.max_series_per_metric`, and see what it costs with `route-metrics preview`. \
+                 Limits change with the configuration; what has a place keeps it until the proxy \
+                 restarts.",
         };
         self.alert("RouteMetricsOverflow", "ticket", "15m", expr, words, "")
     }

@@ -9,11 +9,12 @@
     schemars(default, deny_unknown_fields)
 )]
 pub struct Endpoint {
-    /// Templates of requests that are not recorded at all.
+    /// Templates of requests that are not recorded at all, written like `templates`.
     pub exclude: Vec<String>,
     /// Path templates. `{name}` is one segment or a part of one, `{*name}` one or more segments,
     /// once in a template, `:verb` may follow the last segment, and a method may stand before the
-    /// path. The most specific template wins, whatever the order.
+    /// path. A template with `GET` is for `HEAD`, too, where none with `HEAD` has the same path. The
+    /// most specific template wins, whatever the order.
     pub templates: Vec<String>,
     /// Regular expressions on the path, tried in order after the templates.
     pub rules: Vec<EndpointRule>,

@@ -2,16 +2,49 @@
 
 use super::panel::{Panel, Query, Show};
 use super::queries::{PROXIES, rate, rate_of_rare};
+use crate::command::stack::alerts::CROWDED_VALUES;
 
 /// How full the lists of the limits are, and what they fold. The filter's own metrics have no endpoint.
 pub fn limits() -> Vec<Panel> {
     let overflow = rate_of_rare("route_metrics_overflow_total", &format!("{{{PROXIES}}}"));
     vec![
         Panel::new(
+            "Label values against limit",
+            "percentunit",
+            "How many of a label's places are taken in the proxy that is nearest to its limit. The \
+             fewer are left, the more often a new value must be asked for to get one; until then it \
+             counts under `_OTHER`.",
+            vec![Query::new(
+                format!(
+                    "max by (metric, label) (route_metrics_values{{{PROXIES}}} / \
+                     (route_metrics_values_limit{{{PROXIES}}} > 0))"
+                ),
+                "{{metric}} {{label}}",
+            )],
+        )
+        .width(12)
+        .max(1.0)
+        .thresholds(&[(CROWDED_VALUES, "yellow"), (1.0, "red")])
+        .alerts(&["RouteMetricsOverflow"]),
+        Panel::new(
+            "Values that wait for a place",
+            "short",
+            "Values without a place that were asked for more than once lately, in the proxy that has \
+             the most of them. Where many wait and few places are left, raise the limit or name them \
+             in the configuration.",
+            vec![Query::new(
+                format!("max by (metric, label) (route_metrics_values_waiting{{{PROXIES}}})"),
+                "{{metric}} {{label}}",
+            )],
+        )
+        .width(12)
+        .alerts(&["RouteMetricsOverflow"]),
+        Panel::new(
             "Series against limit",
             "percentunit",
-            "How full each metric is in the proxy that is nearest to its limit. At 100 % new series \
-             are folded into `_OTHER`.",
+            "How full each metric is in the proxy that is nearest to its limit. The fewer places are \
+             left, the more often a new series must be asked for; until then it is folded into \
+             `_OTHER`.",
             vec![Query::new(
                 format!(
                     "max by (metric) (route_metrics_series{{{PROXIES}}} / \
@@ -37,8 +70,8 @@ pub fn limits() -> Vec<Panel> {
         Panel::new(
             "Overflow",
             "cps",
-            "What was counted under `_OTHER` because a limit is reached. Empty where no limit has \
-             been reached.",
+            "What was counted under `_OTHER`, because a value or series has not earned a place, or \
+             none is left. Empty where all have theirs.",
             vec![Query::new(format!("sum by (metric, label) ({overflow})"), "{{metric}} {{label}}")],
         )
         .alerts(&["RouteMetricsOverflow"]),
