@@ -18,6 +18,7 @@ mod module;
 pub mod plan;
 pub mod request;
 pub mod sampling;
+pub mod secret;
 pub mod series;
 
 /// The attribute `test` of the test modules, so that the same tests run as Wasm under Node, too.

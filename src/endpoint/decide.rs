@@ -6,6 +6,7 @@ use crate::config::InferenceMode;
 use crate::labels::{self, UNMATCHED};
 use crate::plan::Plan;
 use crate::request::grpc;
+use crate::secret::Secret;
 
 /// Bytes of a path before service and method of a call that are looked at.
 const MAX_PREFIX: usize = 256;
@@ -24,6 +25,15 @@ impl Default for Learners {
             adaptive: Inference::new(InferenceMode::Adaptive),
             heuristic: Inference::new(InferenceMode::Heuristic),
         }
+    }
+}
+
+impl Learners {
+    /// Hashes what clients send with this key from now on. What was learned with another one is
+    /// forgotten.
+    pub fn set_secret(&mut self, secret: Secret) {
+        self.adaptive.set_secret(secret);
+        self.heuristic.set_secret(secret);
     }
 }
 

@@ -1,5 +1,16 @@
-//! Hashing of segments: the same on every worker and every machine, because what one worker has
-//! learned is told to the others by hash.
+//! Hashing of segments, with and without a key.
+//!
+//! What a client has sent is hashed with a [`Secret`], and where a hit decides, the text is compared.
+//! Without a key are hashed the texts of the configuration and of this crate, to which a client can
+//! add nothing. Those who look a client's text up among them compare the text, too.
+//!
+//! What one worker has learned is told to the others by names alone: 32 bits for a segment, 48 for a
+//! position. With a key that it does not know a client cannot aim at one. By chance a made-up segment
+//! has the name of one of n known ones once in 2³²/n tries, with a thousand known ones once in four
+//! million requests, and then it counts as one more sighting of that one. Two positions of n have one
+//! name with a chance of n²/2⁴⁹: one in a million for the 18,000 or so that a process can learn of.
+
+use crate::secret::Secret;
 
 /// Bits of a hash that leave the machine's memory: positions have 48, segments 32.
 const KEY_BITS: u32 = 48;
@@ -14,7 +25,7 @@ fn spread(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The hash of a byte string.
+/// The hash of a byte string that comes from the configuration or from this crate.
 pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
     spread(fold(bytes))
 }
@@ -44,10 +55,15 @@ pub(super) fn mix(hash: u64, value: u64) -> u64 {
     product ^ product >> 29
 }
 
-/// The name of a segment: 32 bits of its hash.
+/// 32 bits of the hash of a segment that is compared with those of templates.
 #[inline(always)]
 pub(super) fn segment(bytes: &[u8]) -> u32 {
     (of_bytes(bytes) >> 32) as u32
+}
+
+/// The name of a segment that a client has sent.
+pub(super) fn name(secret: Secret, segment: &[u8]) -> u32 {
+    (secret.hash(segment) >> 32) as u32
 }
 
 /// The position below `parent` along `edge`, as a 48-bit key.
@@ -77,3 +93,25 @@ impl core::hash::Hasher for KeyHasher {
 
 /// A map from keys that are hashes already.
 pub(super) type KeyMap<V> = hashbrown::HashMap<u64, V, core::hash::BuildHasherDefault<KeyHasher>>;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn two_secrets_give_unrelated_names() {
+        let [one, other] = [1, 2].map(|byte| Secret::new([byte; 16]));
+        let segments: Vec<String> = (0..1000).map(|number| format!("segment-{number}")).collect();
+        let names = |secret| segments.iter().map(move |it| name(secret, it.as_bytes()));
+        assert_eq!(names(one).zip(names(other)).filter(|(a, b)| a == b).count(), 0);
+        // What both differ by is not the same for any two segments, so none says anything of another.
+        let differences: BTreeSet<u32> = names(one).zip(names(other)).map(|(a, b)| a ^ b).collect();
+        assert_eq!(differences.len(), segments.len());
+        let ones: u32 = names(one).zip(names(other)).map(|(a, b)| (a ^ b).count_ones()).sum();
+        assert!((15_500..16_500).contains(&ones), "{ones} of 32,000 bits differ");
+        assert!(names(one).eq(names(Secret::new([1; 16]))));
+    }
+}

@@ -6,7 +6,8 @@ use siphasher::sip::SipHasher24;
 
 use super::Filter;
 use crate::host::{CREATE_ONLY, Host};
-use crate::series::{APPEND_TRIES, Append, Secret, keys};
+use crate::secret::Secret;
+use crate::series::{APPEND_TRIES, Append, keys};
 
 /// The environment variable with the secret from which the key of hashed values is made.
 pub const HASH_KEY: &str = "METRICS_HASH_KEY";
@@ -29,8 +30,7 @@ impl<H: Host> Filter<H> {
 
     /// The key of hashes of what clients send.
     pub(super) fn secret(&mut self) -> Secret {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = self.shared_key(keys::SECRET);
-        Secret(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest))
+        Secret::new(self.shared_key(keys::SECRET))
     }
 
     /// A random key that the workers of this process share: that of whoever was first.

@@ -168,8 +168,9 @@ impl<H: Host> Filter<H> {
             self.host.log(LogLevel::Warn, &format!("configuration: {warning}"));
         }
         let (hash_key, secret) = (self.hash_key(&variable), self.secret());
-        let Self { host, registry, active, flushes, .. } = self;
+        let Self { host, registry, learners, active, flushes, .. } = self;
         registry.configure(root, secret);
+        learners.set_secret(secret);
         let root_state = Root::define(host, registry, active, Rc::new(plan), hash_key, *flushes);
         self.reports_in_headers |= root_state.plan.events.response_header.is_some();
         self.roots.insert(root, root_state);

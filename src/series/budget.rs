@@ -3,13 +3,13 @@
 use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
-use siphasher::sip::SipHasher13;
 
 use super::price::price;
 use super::shared_list::APPEND_TRIES;
 use super::waiting::Waiting;
-use super::{Admission, Append, Secret, SharedList, keys};
+use super::{Admission, Append, SharedList, keys};
 use crate::host::Host;
+use crate::secret::Secret;
 
 /// Labels that a key has room for.
 pub const MAX_LABELS: usize = 10;
@@ -59,9 +59,7 @@ impl Key {
     }
 
     fn keyed_hash(self, secret: Secret) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(secret.0, secret.1);
-        self.0.iter().for_each(|&word| hasher.write_u64(word));
-        hasher.finish()
+        secret.hash(&self.to_bytes())
     }
 
     fn to_bytes(self) -> [u8; KEY_BYTES] {

@@ -3,9 +3,10 @@
 use super::handle::{Handle, define};
 use super::limits::Limits;
 use super::list::List;
-use super::{Admission, Claim, Key, Secret, Series, Shapes};
+use super::{Admission, Claim, Key, Series, Shapes};
 use crate::host::{Host, MetricKind};
 use crate::labels::{self, OTHER};
+use crate::secret::Secret;
 
 /// The series of a metric, whatever its kind and labels.
 pub(super) struct Budget {

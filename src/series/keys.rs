@@ -11,7 +11,7 @@ pub const SECRET: &str = "route-metrics/1/secret";
 pub const HASH_KEY: &str = "route-metrics/1/hash-key";
 
 /// What was learned of paths: a list.
-pub const LEARNED: &str = "route-metrics/1/learned";
+pub const LEARNED: &str = "route-metrics/2/learned";
 
 /// The values of a label: a list, in the order of their ids.
 pub fn values(list: &str) -> String {

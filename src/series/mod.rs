@@ -31,10 +31,6 @@ pub use shapes::Shapes;
 pub use shared_list::{APPEND_TRIES, Append, SharedList};
 pub use values::{OTHER_ID, Values};
 
-/// The key of hashes of what clients send.
-#[derive(Clone, Copy, Default)]
-pub struct Secret(pub u64, pub u64);
-
 /// The answer to "may this exist?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {

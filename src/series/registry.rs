@@ -10,9 +10,10 @@ use super::family::{Budget, Family, FamilyLabel, Meeting};
 use super::handle::define;
 use super::limits::{Limit, Limits};
 use super::list::List;
-use super::{Admission, Claim, Key, MAX_LABELS, OTHER_ID, Secret, Series, Shapes, Values};
+use super::{Admission, Claim, Key, MAX_LABELS, OTHER_ID, Series, Shapes, Values};
 use crate::host::{Host, LogLevel, MetricKind};
 use crate::labels::{self, OTHER};
+use crate::secret::Secret;
 
 pub use super::handle::{Amount, Handle};
 
@@ -86,7 +87,7 @@ impl Registry {
             None => {
                 self.lists.push(List {
                     name: name.to_owned(),
-                    values: Values::new(name, max, earned),
+                    values: Values::new(name, max, earned, self.secret),
                     limits: Limits::default(),
                     brought: 0,
                     waiting: 0,
@@ -147,8 +148,7 @@ impl Registry {
         if let Some(id) = list.values.find(text) {
             return ValueId { id, folded: false };
         }
-        let secret = self.secret;
-        let admission = list.admitted(host, |values| values.admit(host, text, secret));
+        let admission = list.admitted(host, |values| values.admit(host, text));
         self.value_id(host, admission)
     }
 

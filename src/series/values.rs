@@ -1,15 +1,13 @@
 //! The values of one label in the whole process.
 
-use std::hash::{BuildHasher, Hasher};
-
-use hashbrown::{DefaultHashBuilder, HashTable};
-use siphasher::sip::SipHasher13;
+use hashbrown::HashTable;
 
 use super::price::price;
 use super::shared_list::APPEND_TRIES;
 use super::waiting::Waiting;
-use super::{Admission, Append, Secret, SharedList, keys};
+use super::{Admission, Append, SharedList, keys};
 use crate::host::Host;
+use crate::secret::Secret;
 
 /// The id of [`crate::labels::OTHER`] in every [`Values`].
 pub const OTHER_ID: u32 = 0;
@@ -27,7 +25,7 @@ pub struct Values {
     /// By id: whether configuration named the value, so that traffic cannot displace it.
     reserved: Vec<bool>,
     reserved_len: usize,
-    hasher: DefaultHashBuilder,
+    secret: Secret,
     max: usize,
     /// Whether traffic can make up values, so that places must be earned.
     earned: bool,
@@ -39,15 +37,16 @@ pub struct Values {
 
 impl Values {
     /// The values of a label of which at most `max` may exist, [`crate::labels::OTHER`] included.
-    /// Where traffic can make them up, places must be `earned`.
-    pub fn new(name: &str, max: usize, earned: bool) -> Self {
+    /// Where traffic can make them up, places must be `earned`. The secret should be that of all
+    /// workers.
+    pub fn new(name: &str, max: usize, earned: bool, secret: Secret) -> Self {
         Self {
             list: SharedList::new(keys::values(name)),
             texts: Vec::new(),
             ids: HashTable::new(),
             reserved: Vec::new(),
             reserved_len: 0,
-            hasher: DefaultHashBuilder::default(),
+            secret,
             max,
             earned,
             waiting: Waiting::default(),
@@ -109,8 +108,7 @@ impl Values {
     /// The id of a value that this VM knows. Does not allocate or ask the host.
     #[inline]
     pub fn find(&self, text: &str) -> Option<u32> {
-        let hash = hash(&self.hasher, text);
-        self.ids.find(hash, |&id| self.text(id) == text).copied()
+        self.ids.find(self.secret.hash(text.as_bytes()), |&id| self.text(id) == text).copied()
     }
 
     /// Whether a value has its place, as far as this VM knows. Does not ask the host; where it has
@@ -140,9 +138,9 @@ impl Values {
         let id = u32::try_from(self.texts.len()).unwrap_or(OTHER_ID);
         self.texts.push(text.into());
         self.reserved.push(false);
-        let (hasher, texts) = (&self.hasher, &self.texts);
-        let rehash = |&id: &u32| hash(hasher, texts.get(id as usize).map_or("", |t| t));
-        self.ids.insert_unique(hash(hasher, text), id, rehash);
+        let (secret, texts) = (self.secret, &self.texts);
+        let rehash = |&id: &u32| secret.hash(texts.get(id as usize).map_or(&[], |t| t.as_bytes()));
+        self.ids.insert_unique(secret.hash(text.as_bytes()), id, rehash);
     }
 
     fn sync(&mut self, host: &impl Host) {
@@ -167,14 +165,12 @@ impl Values {
     /// Gives a value that [`Values::find`] did not find a place, if there is one and it has been
     /// seen often enough. Asks the host only where that is so.
     #[cold]
-    pub fn admit(&mut self, host: &impl Host, text: &str, secret: Secret) -> Admission {
+    pub fn admit(&mut self, host: &impl Host, text: &str) -> Admission {
         let Some(price) = self.price() else { return Admission::Full };
         let mut hash = None;
         let mut seen = 1;
         if price > 1 {
-            let mut hasher = SipHasher13::new_with_keys(secret.0, secret.1);
-            hasher.write(text.as_bytes());
-            let hash = *hash.insert(hasher.finish());
+            let hash = *hash.insert(self.secret.hash(text.as_bytes()));
             seen = self.waiting.ask(hash);
             if seen < price && self.waiting.is_eager() {
                 self.exchange(host);
@@ -232,8 +228,4 @@ impl Values {
         }
         self.waiting.exchange(host, &self.waiting_key);
     }
-}
-
-fn hash(hasher: &DefaultHashBuilder, text: &str) -> u64 {
-    hasher.hash_one(text)
 }

@@ -11,6 +11,7 @@ mod bad_configurations;
 mod custom_metrics;
 mod endpoint_quality;
 mod labels;
+mod learning;
 mod life;
 mod places;
 mod sampling;

@@ -4,15 +4,19 @@
 //! label depends on nothing but the path and the facts, so workers that have exchanged their facts
 //! give the same label to the same path. Memory is bounded because the facts are.
 
+use std::collections::BTreeMap;
+
 use super::facts::{Fact, Facts, JOINS, MAX_CHILDREN, Node};
+use super::lexicon::Lexicon;
+use super::memory::Memory;
 use super::recent::{Key, Recent};
 use super::score::{self, Place};
-use super::token::{Kind, Memory, Token};
-use super::vocabulary::Vocabulary;
+use super::token::{Kind, Token};
 use super::weights::{self, NAMES, Trait};
 use crate::config::InferenceMode;
-use crate::endpoint::hash::{self, KeyMap};
+use crate::endpoint::hash;
 use crate::endpoint::path::{CanonicalPath, Form, MAX_SEGMENTS};
+use crate::secret::Secret;
 
 /// Children of each class that were seen once or twice and are remembered per node.
 const MAX_ONCE: u8 = 14;
@@ -34,13 +38,13 @@ const MAX_REASONS: usize = 4;
 
 /// Infers endpoints, for one worker.
 pub struct Inference {
-    words: Vocabulary,
+    lexicon: Lexicon,
     memory: Memory,
     recent: Recent,
     /// What was learned; `None` for one that does not learn.
     facts: Option<Facts>,
     /// Labels given, where they are counted.
-    labels: Option<KeyMap<(Vec<u8>, u64)>>,
+    labels: Option<BTreeMap<Vec<u8>, u64>>,
     off: bool,
 }
 
@@ -60,13 +64,25 @@ impl Inference {
     #[must_use]
     pub fn new(mode: InferenceMode) -> Self {
         Self {
-            words: Vocabulary::new(),
+            lexicon: Lexicon::new(Secret::default()),
             memory: Memory::new(),
             recent: Recent::new(),
             facts: (mode == InferenceMode::Adaptive).then(Facts::default),
             labels: None,
             off: mode == InferenceMode::Off,
         }
+    }
+
+    /// Hashes what clients send with this key from now on. What was learned with another one is
+    /// forgotten. Workers that exchange what they learn must have the same.
+    pub fn set_secret(&mut self, secret: Secret) {
+        if self.lexicon.secret == secret {
+            return;
+        }
+        self.lexicon.secret = secret;
+        self.memory = Memory::new();
+        self.recent = Recent::new();
+        self.facts = self.facts.is_some().then(Facts::default);
     }
 
     /// Counts labels from now on, for [`Inference::templates`].
@@ -80,7 +96,7 @@ impl Inference {
         if self.off {
             return;
         }
-        if let Some(key) = Key::new(path, &self.memory, &self.words)
+        if let Some(key) = Key::new(path, &self.memory, &self.lexicon)
             && let Some(label) = self.recent.find(&key, self.version())
         {
             return out.extend_from_slice(label);
@@ -104,7 +120,7 @@ impl Inference {
         }
         let start = out.len();
         let version = self.version();
-        let key = Key::new(path, &self.memory, &self.words);
+        let key = Key::new(path, &self.memory, &self.lexicon);
         if let Some(key) = &key
             && let Some(label) = self.recent.find(key, version)
         {
@@ -130,7 +146,7 @@ impl Inference {
         let mut tokens = [Token::default(); MAX_SEGMENTS];
         let segments = path.segments();
         for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
-            *token = self.memory.remember(segment, index, &self.words);
+            *token = self.memory.remember(segment, index, &self.lexicon);
         }
         let tokens = tokens.get(..segments.len()).unwrap_or_default();
         let mut place = Place::START;
@@ -157,7 +173,7 @@ impl Inference {
     ) -> &'t [Token<'a>] {
         let segments = path.segments();
         for (index, (token, segment)) in tokens.iter_mut().zip(segments).enumerate() {
-            *token = self.memory.look(segment, index, &self.words);
+            *token = self.memory.look(segment, index, &self.lexicon);
         }
         tokens.get(..segments.len()).unwrap_or_default()
     }
@@ -184,8 +200,8 @@ impl Inference {
             learn_word(facts, at, token, literal);
         }
         if !literal {
-            if !facts.node(hash::below(at, token.placeholder())).is(Node::SEEN) {
-                facts.tell(Fact::Value, at, token.placeholder());
+            if !facts.node(hash::below(at, token.placeholder)).is(Node::SEEN) {
+                facts.tell(Fact::Value, at, token.placeholder);
             }
             if facts.node(at).shapes & (1 << token.shape()) == 0 {
                 facts.tell(Fact::Shape, at, token.shape());
@@ -222,16 +238,18 @@ impl Inference {
     #[cfg(test)]
     fn heap_bytes(&self) -> usize {
         let facts = self.facts.as_ref().map_or(0, Facts::heap_bytes);
-        self.words.heap_bytes() + self.memory.heap_bytes() + self.recent.heap_bytes() + facts
+        self.lexicon.words.heap_bytes()
+            + self.memory.heap_bytes()
+            + self.recent.heap_bytes()
+            + facts
     }
 
     fn count(&mut self, label: &[u8]) {
         let Some(labels) = &mut self.labels else { return };
-        let key = hash::of_bytes(label);
-        if let Some((_, count)) = labels.get_mut(&key) {
+        if let Some(count) = labels.get_mut(label) {
             *count += 1;
         } else if labels.len() < MAX_LABELS {
-            labels.insert(key, (label.to_vec(), 1));
+            labels.insert(label.to_vec(), 1);
         }
     }
 
@@ -240,8 +258,8 @@ impl Inference {
     /// for what they would be now.
     #[must_use]
     pub fn templates(&self) -> Vec<String> {
-        let mut templates = std::collections::BTreeMap::<String, u64>::new();
-        for (label, count) in self.labels.iter().flat_map(KeyMap::values) {
+        let mut templates = BTreeMap::<String, u64>::new();
+        for (label, count) in self.labels.iter().flatten() {
             let mut now = Vec::new();
             self.label(&CanonicalPath::new(label), &mut now);
             if let Ok(template) = String::from_utf8(now) {

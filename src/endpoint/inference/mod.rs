@@ -4,6 +4,8 @@
 
 mod facts;
 mod learner;
+mod lexicon;
+mod memory;
 mod recent;
 mod score;
 mod token;

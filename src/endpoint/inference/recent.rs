@@ -6,9 +6,9 @@
 //! what it gets. Identifiers are left out of the key, so that an endpoint is found whatever
 //! numbers its requests carry. Memory is allocated once, when the first label is kept.
 
-use super::token::{self, Affix, Kind, Memory};
-use super::vocabulary::Vocabulary;
-use crate::endpoint::hash;
+use super::lexicon::Lexicon;
+use super::memory::Memory;
+use super::token::{self, Affix, Kind};
 use crate::endpoint::path::{CanonicalPath, Form};
 
 /// Labels that are kept in a VM. What fits nowhere displaces one of two.
@@ -36,14 +36,14 @@ pub(super) struct Key {
 
 impl Key {
     /// The key of a path; `None` where it is too long, or is no path.
-    pub fn new(path: &CanonicalPath<'_>, memory: &Memory, words: &Vocabulary) -> Option<Self> {
+    pub fn new(path: &CanonicalPath<'_>, memory: &Memory, lexicon: &Lexicon) -> Option<Self> {
         if path.form() != Form::Path {
             return None;
         }
         let mut key = Self { bytes: [0; MAX_KEY_BYTES], length: 0, hash: 0 };
         for (index, segment) in path.segments().iter().enumerate() {
             key.push(b"/")?;
-            match identifier(segment, index, memory, words) {
+            match identifier(segment, index, memory, lexicon) {
                 Some(form) => key.push(&[form])?,
                 None => key.push(segment)?,
             }
@@ -51,7 +51,7 @@ impl Key {
         if path.truncated() {
             key.push(&[b'/', TRUNCATED])?;
         }
-        key.hash = hash::of_bytes(key.text());
+        key.hash = lexicon.secret.hash(key.text());
         Some(key)
     }
 
@@ -71,7 +71,7 @@ impl Key {
 
 /// The byte for an identifier of which nothing stays in a label; `None` for anything else.
 #[inline]
-fn identifier(segment: &[u8], index: usize, memory: &Memory, words: &Vocabulary) -> Option<u8> {
+fn identifier(segment: &[u8], index: usize, memory: &Memory, lexicon: &Lexicon) -> Option<u8> {
     let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'_' | b'-');
     if let Some(form) = token::common_form(segment) {
         return Some(FIRST_FORM + form as u8);
@@ -80,7 +80,7 @@ fn identifier(segment: &[u8], index: usize, memory: &Memory, words: &Vocabulary)
     if segment.len() <= MAX_KEY_BYTES / 4 && segment.iter().all(is_plain) {
         return None;
     }
-    let token = memory.look(segment, index, words);
+    let token = memory.look(segment, index, lexicon);
     match (token.kind, token.affix) {
         (Kind::Identifier(form), Affix::None) => Some(FIRST_FORM + form as u8),
         _ => None,

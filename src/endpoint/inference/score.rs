@@ -24,7 +24,7 @@ impl Place {
     /// The place after a segment.
     pub fn after(self, token: &Token<'_>, literal: bool) -> Self {
         Self {
-            node: hash::below(self.node, if literal { token.hash } else { token.placeholder() }),
+            node: hash::below(self.node, if literal { token.hash } else { token.placeholder }),
             index: self.index + 1,
             placeholders: if literal { 0 } else { self.placeholders + 1 },
         }
@@ -195,7 +195,7 @@ fn seen(
         let stands_out = which == Trait::NoWordShape && token.is_known();
         when(stands_out, Trait::KnownAmongIdentifiers);
         when(node.shapes & !Token::WORD_SHAPES != 0, Trait::SeenIdentifier);
-        let values = hash::below(place.node, token.placeholder());
+        let values = hash::below(place.node, token.placeholder);
         let alike = match next {
             None => facts.node(values).is(Node::END),
             Some(next) if matches!(next.kind, Kind::Identifier(_)) => {

@@ -3,6 +3,7 @@
 //! Nothing here remembers anything. The rules for identifiers are about form alone; words get a
 //! [`Sketch`], from which the learner takes its prior.
 
+use super::lexicon::Lexicon;
 use super::vocabulary::{self, Level, Vocabulary};
 use super::{score, weights};
 use crate::endpoint::hash;
@@ -12,7 +13,7 @@ use crate::endpoint::path::Decoded;
 const LONGEST_WORD: usize = 64;
 
 /// Segments from the front among which `v1` is a version of the API.
-const VERSION_DEPTH: usize = 6;
+pub(super) const VERSION_DEPTH: usize = 6;
 
 /// Formats that an API offers the same resource in. Other extensions belong to a file's name.
 const FORMATS: [&[u8]; 8] = [b"json", b"xml", b"csv", b"html", b"pdf", b"rss", b"atom", b"ics"];
@@ -127,6 +128,8 @@ pub struct Token<'a> {
     pub stem: usize,
     /// The hash of the segment as it stands in a label if it is taken literally.
     pub hash: u32,
+    /// The name of the edge for the placeholder, with the affix that stays.
+    pub placeholder: u32,
     /// Of a word: what its traits weigh that are the same wherever it stands.
     pub score: i16,
 }
@@ -140,6 +143,7 @@ impl Default for Token<'_> {
             affix: Affix::None,
             stem: 0,
             hash: 0,
+            placeholder: PLACEHOLDER,
             score: 0,
         }
     }
@@ -147,7 +151,8 @@ impl Default for Token<'_> {
 
 impl<'a> Token<'a> {
     /// Looks at the segment at an index of a path.
-    pub(super) fn new(raw: &'a [u8], index: usize, words: &Vocabulary) -> Self {
+    pub(super) fn new(raw: &'a [u8], index: usize, lexicon: &Lexicon) -> Self {
+        let Lexicon { words, secret } = lexicon;
         let mut token = Self { raw, stem: raw.len(), ..Self::default() };
         token.cut_affix(words);
         let stem = raw.get(..token.stem).unwrap_or(raw);
@@ -166,9 +171,13 @@ impl<'a> Token<'a> {
             }
         };
         token.hash = match token.affix {
-            Affix::Call => hash::segment(stem) ^ CALL,
-            _ => hash::segment(raw),
+            Affix::Call => hash::name(*secret, stem) ^ CALL,
+            _ => hash::name(*secret, raw),
         };
+        if token.affix == Affix::Suffix {
+            let suffix = raw.get(token.stem..).unwrap_or_default();
+            token.placeholder = hash::name(*secret, suffix) ^ PLACEHOLDER;
+        }
         if token.kind == Kind::Word {
             let mut sum = 0;
             score::of_word(&token, |which, times| sum += weights::of(which) * times);
@@ -235,7 +244,7 @@ impl<'a> Token<'a> {
     }
 
     /// The same without its text, and back.
-    fn with<'b>(self, raw: &'b [u8]) -> Token<'b> {
+    pub(super) fn with<'b>(self, raw: &'b [u8]) -> Token<'b> {
         Token {
             raw,
             kind: self.kind,
@@ -243,17 +252,8 @@ impl<'a> Token<'a> {
             affix: self.affix,
             stem: self.stem,
             hash: self.hash,
+            placeholder: self.placeholder,
             score: self.score,
-        }
-    }
-
-    /// The name of the edge for the placeholder, with the affix that stays.
-    pub fn placeholder(&self) -> u32 {
-        match self.affix {
-            Affix::Suffix => {
-                hash::segment(self.raw.get(self.stem..).unwrap_or_default()) ^ PLACEHOLDER
-            }
-            _ => PLACEHOLDER,
         }
     }
 
@@ -290,63 +290,6 @@ impl<'a> Token<'a> {
             self.affix = Affix::Suffix;
             self.stem = mark;
         }
-    }
-}
-
-/// Segments looked at lately: the same ones come again and again. Its places are made when the
-/// first one is remembered, because many VMs never infer.
-pub struct Memory(Vec<(u64, Token<'static>)>);
-
-impl Memory {
-    /// The command has room for the words of a whole log.
-    const PLACES: usize = if cfg!(target_arch = "wasm32") { Self::VM_PLACES } else { 16_384 };
-    const VM_PLACES: usize = 2048;
-
-    pub fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn make_places(&mut self) {
-        self.0.resize(Self::PLACES, (0, Token::default()));
-    }
-
-    /// Bytes on the heap of a VM.
-    #[cfg(test)]
-    pub fn heap_bytes(&self) -> usize {
-        Self::VM_PLACES * size_of::<(u64, Token<'static>)>()
-    }
-
-    fn key(raw: &[u8], index: usize) -> u64 {
-        // Of the index only whether it is near the front counts.
-        hash::of_bytes(raw) ^ index.min(VERSION_DEPTH) as u64
-    }
-
-    /// The token of a segment.
-    pub fn look<'a>(&self, raw: &'a [u8], index: usize, words: &Vocabulary) -> Token<'a> {
-        let key = Self::key(raw, index);
-        match self.0.get(key as usize % Self::PLACES) {
-            Some((known, token)) if *known == key => token.with(raw),
-            _ => Token::new(raw, index, words),
-        }
-    }
-
-    /// The token of a segment, remembered.
-    pub fn remember<'a>(&mut self, raw: &'a [u8], index: usize, words: &Vocabulary) -> Token<'a> {
-        if self.0.is_empty() {
-            self.make_places();
-        }
-        let key = Self::key(raw, index);
-        let Some(place) = self.0.get_mut(key as usize % Self::PLACES) else {
-            return Token::new(raw, index, words);
-        };
-        if place.0 == key {
-            return place.1.with(raw);
-        }
-        let token = Token::new(raw, index, words);
-        *place = (key, token.with(&[]));
-        token
     }
 }
 

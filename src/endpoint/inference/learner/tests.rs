@@ -71,7 +71,7 @@ fn heuristics_need_no_learning() {
 
 #[test]
 fn common_identifiers_are_what_a_closer_look_says() {
-    let words = Vocabulary::new();
+    let lexicon = Lexicon::new(Secret::default());
     for text in [
         "7",
         "4711",
@@ -85,7 +85,7 @@ fn common_identifiers_are_what_a_closer_look_says() {
     ] {
         if let Some(form) = token::common_form(text.as_bytes()) {
             for index in [0, 7] {
-                let kind = Token::new(text.as_bytes(), index, &words).kind;
+                let kind = Token::new(text.as_bytes(), index, &lexicon).kind;
                 assert_eq!(kind, Kind::Identifier(form), "{text}");
             }
         }
@@ -102,7 +102,7 @@ fn names_collapse_and_stay_collapsed() {
     assert_eq!(label(&inference, "/users/hollow/orders"), "/users/{id}/orders");
     assert_eq!(label(&inference, "/users/search"), "/users/search");
     assert_eq!(observe(&mut inference, "/users/orders/orders"), "/users/{id}/orders");
-    let place = hash::below(ROOT_NODE, hash::segment(b"users"));
+    let place = hash::below(ROOT_NODE, hash::name(Secret::default(), b"users"));
     assert!(inference.facts.as_ref().unwrap().node(place).is(Node::COLLAPSED));
     for _ in 0..1000 {
         observe(&mut inference, "/users/search");
@@ -284,6 +284,65 @@ fn every_segment_is_explained() {
     assert_eq!(reasons[1].why, "a version of the API");
     assert_eq!(reasons[3].why, "a number");
     assert!(reasons[2].why.starts_with("score "), "{}", reasons[2].why);
+}
+
+/// With the hash that had no key, the first segment of the second path was made for the place and
+/// the hash of `users`.
+#[test]
+fn a_crafted_segment_changes_no_other_label() {
+    for mut inference in [adaptive(), Inference::new(InferenceMode::Heuristic)] {
+        for crafted in ["/api/Y7btvO43JkNHbdn", "/Y7btvO43JkNHbdn"] {
+            observe(&mut inference, crafted);
+            assert_eq!(label(&inference, "/users"), "/users", "{crafted}");
+            assert_eq!(observe(&mut inference, "/users"), "/users", "{crafted}");
+            assert_eq!(label(&inference, "/users/17"), "/users/{id}", "{crafted}");
+        }
+    }
+}
+
+fn with_secret(byte: u8) -> Inference {
+    let mut inference = adaptive();
+    inference.set_secret(Secret::new([byte; 16]));
+    inference
+}
+
+/// A path whose label is another one after [`teach`].
+const ASKED: &str = "/api/v1/hollowford";
+
+fn teach(inference: &mut Inference) {
+    for number in 0..100 {
+        observe(inference, &format!("/api/v1/{}", name(number)));
+    }
+}
+
+#[test]
+fn workers_with_one_secret_agree_and_others_do_not_understand() {
+    let mut teacher = with_secret(1);
+    teach(&mut teacher);
+    let (mut pupil, mut stranger) = (with_secret(1), with_secret(2));
+    assert_eq!(label(&pupil, ASKED), ASKED);
+    for news in all_news(&mut teacher) {
+        assert!(pupil.merge(&news) && stranger.merge(&news));
+    }
+    assert_eq!(label(&teacher, ASKED), "/api/v1/{id}");
+    assert_eq!(label(&pupil, ASKED), "/api/v1/{id}");
+    assert_eq!(label(&stranger, ASKED), ASKED);
+    teach(&mut pupil);
+    assert_eq!(pupil.take_news(), None, "all of it was known");
+    teach(&mut stranger);
+    assert_ne!(stranger.take_news(), None, "none of it was");
+}
+
+#[test]
+fn another_secret_forgets_and_the_same_one_does_not() {
+    let mut inference = with_secret(1);
+    teach(&mut inference);
+    inference.set_secret(Secret::new([1; 16]));
+    assert_eq!(observe(&mut inference, ASKED), "/api/v1/{id}");
+    inference.set_secret(Secret::new([2; 16]));
+    assert_eq!(inference.facts.as_ref().map(Facts::size), Some(0));
+    assert_eq!(inference.take_news(), None);
+    assert_eq!(observe(&mut inference, ASKED), ASKED);
 }
 
 proptest! {
