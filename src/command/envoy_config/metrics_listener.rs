@@ -104,7 +104,6 @@ impl MetricsAccess {
               response_direction_config:
                 common_config:
                   min_content_length: 1024
-                  content_type: [text/plain, application/vnd.google.protobuf]
               compressor_library:
                 name: gzip
                 typed_config:

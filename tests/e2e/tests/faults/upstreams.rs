@@ -12,9 +12,10 @@ use serde_json::json;
 
 use route_metrics_e2e::expect::{Counted, expect_counted};
 
-/// The client has gone before there was an answer.
+/// The client has gone before there was an answer, which proves nothing about a path that nobody has
+/// asked for before.
 const GONE_UNANSWERED: Counted =
-    ("GET", "/users/{id}", "0", Some("DownstreamConnectionTermination"));
+    ("GET", "_UNMATCHED", "0", Some("DownstreamConnectionTermination"));
 
 #[test]
 fn slow_half_closed_and_wordless_upstreams() {
