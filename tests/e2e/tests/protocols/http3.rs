@@ -44,6 +44,8 @@ fn requests_over_http_3() {
         let upstream = Upstream::start();
         let mut listener = Setup::new(upstream.address())
             .filter(json!({
+                // So that an answer of Envoy's own has it, too, if it is the first.
+                "endpoint": {"templates": ["/users/{id}"]},
                 "labels": {"protocol": {"from": "protocol"}},
                 "metrics": {"requests_total": {"labels": ["endpoint", "status", "protocol"]}},
             }))
