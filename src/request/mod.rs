@@ -145,7 +145,7 @@ impl Kept {
 /// What is looked at of a request target: all of it up to [`MAX_PATH`] bytes. Of a longer one the
 /// path, and the parameters of the query that are there in full; nothing where the path alone is
 /// longer, since its beginning would pass for another endpoint.
-fn readable(target: &[u8]) -> &[u8] {
+pub fn readable(target: &[u8]) -> &[u8] {
     if target.len() <= MAX_PATH {
         return target;
     }

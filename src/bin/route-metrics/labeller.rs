@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use route_metrics::endpoint::{Asked, CanonicalPath, Decided, Knowledge, Learners, decide};
 use route_metrics::labels;
 use route_metrics::plan::Plan;
-use route_metrics::request::{MAX_METHOD, MAX_PATH};
+use route_metrics::request::{MAX_METHOD, readable};
 
 /// One worker. It has no Envoy, so there is no route name.
 pub struct Labeller<'a> {
@@ -27,7 +27,7 @@ impl<'a> Labeller<'a> {
     pub fn label(&mut self, method: &[u8], path: &[u8], knowledge: Knowledge) -> (&str, Decided) {
         let Self { plan, learners, known, written, text } = self;
         let method = method.get(..MAX_METHOD).unwrap_or(method);
-        let path = CanonicalPath::new(path.get(..MAX_PATH).unwrap_or(path));
+        let path = CanonicalPath::new(readable(path));
         // What a request was by its content type is not known here.
         let asked = Asked { method, path: &path, call: false, knowledge };
         let is_known = |endpoint: &[u8]| known.contains(endpoint);

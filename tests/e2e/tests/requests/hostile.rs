@@ -161,6 +161,9 @@ fn check_families(envoy: &Envoy, request_labels: &[&str]) {
         "route_metrics_build_info",
         "route_metrics_series",
         "route_metrics_series_limit",
+        "route_metrics_values",
+        "route_metrics_values_limit",
+        "route_metrics_values_waiting",
         "route_metrics_overflow_total",
         "route_metrics_requests_total",
         "route_metrics_sample_rate_ppm",
@@ -221,12 +224,18 @@ fn hostile_header_values_come_back_as_they_were_meant() {
         },
         "limits": {"max_values_per_label": 1000},
     });
+    // As many as have a place at first sight.
+    for values in values().chunks(40) {
+        hostile_header_values(&configuration, values);
+    }
+}
+
+fn hostile_header_values(configuration: &Value, values: &[Vec<u8>]) {
     each_envoy(
-        &configuration,
+        configuration,
         |setup| setup,
         |envoy| {
             let (mut requests, mut exceptions) = (Table::new(), Table::new());
-            let values = values();
             for (index, value) in values.iter().enumerate() {
                 // `|` ends a word of the order to the upstream.
                 let other = values.get(values.len() - 1 - index).unwrap();
