@@ -2,8 +2,8 @@
 //!
 //! Why not a library: bolero (0.13) runs on stable Rust, too, but without its program `cargo-bolero`
 //! and a fuzzer it tries the corpus as it is and then random values, from another seed each time. Of
-//! 20,000 random inputs none is an object in JSON; of as many mutations of the corpus of `config`, with words
-//! of the dictionary that libFuzzer reads as well, 1,481 are, and the others are nearly so. `make fuzz`
+//! 20,000 random inputs none is an object in JSON, and of as many mutations of the corpus of `config`, with words
+//! of the dictionary that libFuzzer reads as well, 1,481 are JSON, and the others are nearly so. `make fuzz`
 //! is libFuzzer itself, as bolero would start it, built by cargo alone.
 
 use route_metrics::sampling::Random;
