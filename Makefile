@@ -110,6 +110,14 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	$(E2E) --no-fail-fast
 
+# What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
+.PHONY: test-dynamic
+test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
+	@tests/setup.sh prometheus
+	$(E2E) --test native -- --include-ignored
+	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test requests -- \
+		counting:: hostile:: labelling:: limits:: sampling::
+
 # github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
 # requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
 # the templates, as `GET,PUT /users/{id}`; adversarial.jsonl: hostile paths, an object with `path` in each

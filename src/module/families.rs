@@ -117,29 +117,21 @@ mod tests {
     /// With everything on that makes metrics, all that the core defines was declared.
     #[test]
     fn every_metric_is_declared() {
-        for configuration in [
-            "{}".to_owned(),
-            serde_json::json!({
-                "namespace": "shop",
-                "detailed": {"enabled": true},
-                "events": {"path": "/events", "response_header": "x-events"},
-                "endpoint": {"inference": "heuristic"},
-                "limits": {"max_series": 10},
-                "labels": {"plan": {"from": "request_header", "name": "x-plan", "max_values": 1}},
-                "custom_metrics": [
-                    {"name": "orders_total", "type": "counter", "match": {"methods": ["POST"]},
-                     "labels": {"plan": {"from": "request_header", "name": "x-plan"}}},
-                    {"name": "carts_total", "type": "counter", "source": "event",
-                     "labels": {"shop": {"from": "event"}}},
-                ],
-            })
-            .to_string(),
-        ] {
-            let Ok(plan) = load(configuration.as_bytes(), |_| None, Capacity::Checked) else {
-                // The forms of the configuration are tested elsewhere.
-                assert_ne!(configuration, "{}");
-                continue;
-            };
+        let configuration = serde_json::json!({
+            "namespace": "shop",
+            "metrics": {"request_size": {"enabled": true}},
+            "endpoint": {"templates": ["/register", "/orgs/{org}"]},
+            "limits": {"max_series": 10},
+            "custom_metrics": [
+                {"name": "registrations_total", "type": "counter", "match": {"methods": ["POST"]},
+                 "labels": {"plan": {"from": "request_header", "name": "x-plan"}}},
+                {"name": "cache_total", "type": "counter", "source": "event", "labels": {"hit": {}}},
+                {"name": "queue_length", "type": "gauge", "source": "event", "labels": {}},
+            ],
+            "events": {"response_header": "x-metric-events", "path": "/metric-events"},
+        });
+        for configuration in ["{}".to_owned(), configuration.to_string()] {
+            let plan = load(configuration.as_bytes(), |_| None, Capacity::Checked).unwrap();
             let declared = declared(&plan);
             let mut filter = Filter::new(Recorder::default(), 1);
             assert!(filter.configure(1, configuration.as_bytes(), |_| None));
@@ -156,7 +148,11 @@ mod tests {
                 filter.end(stream);
             }
             filter.tick(1);
-            for (kind, name) in filter.host().defined() {
+            let defined = filter.host().defined();
+            let overflows =
+                defined.iter().any(|(_, name)| name.starts_with("route_metrics_overflow"));
+            assert_eq!(overflows, configuration != "{}");
+            for (kind, name) in defined {
                 let (family, _) = parse(kind, &name);
                 assert!(declared.contains(&family), "{family:?}");
             }

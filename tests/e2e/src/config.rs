@@ -494,7 +494,11 @@ impl Setup {
                 istio_stats(&labels_of(&bootstrap(plugin, directory)["stats_config"]))
             }
         };
-        json!({"stats_config": stats})
+        let mut all = json!({"stats_config": stats});
+        if let Some(plugin) = self.plugin.as_ref().filter(|plugin| plugin.host == Host::Native) {
+            all["layered_runtime"] = bootstrap(plugin, directory)["layered_runtime"].clone();
+        }
+        all
     }
 
     /// Environment variables of the process, where the filter reads them there.
