@@ -121,7 +121,7 @@ mod tests {
             "namespace": "shop",
             "metrics": {"request_size": {"enabled": true}},
             "endpoint": {"templates": ["/register", "/orgs/{org}"]},
-            "limits": {"max_series": 10},
+            "limits": {"max_series_per_metric": 10},
             "custom_metrics": [
                 {"name": "registrations_total", "type": "counter", "match": {"methods": ["POST"]},
                  "labels": {"plan": {"from": "request_header", "name": "x-plan"}}},
