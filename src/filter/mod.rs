@@ -280,6 +280,14 @@ impl<H: Host> Filter<H> {
         }
     }
 
+    /// Nothing more can be said of a stream, because the host caught a panic at its end: it leaves the
+    /// gauge and is not counted.
+    pub fn abandon(&mut self, stream: u32) {
+        if let Some(gauge) = self.streams.remove(&stream).and_then(|state| state.gauge) {
+            self.active.lower(gauge);
+        }
+    }
+
     /// Tells the host what waits for the next flush, for a host that may not be able to flush for long.
     pub fn settle(&mut self) {
         self.active.tell(&self.host);

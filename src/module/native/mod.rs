@@ -242,11 +242,16 @@ hooks! {
     /// The stream has ended.
     envoy_dynamic_module_on_http_filter_stream_complete(envoy: Pointer, module: Pointer) {
         // SAFETY: Envoy's.
-        unsafe { of_stream(envoy, module, (), |own, stream| {
+        let ended = unsafe { of_stream(envoy, module, false, |own, stream| {
             trap(own, "log");
             own.filter.end(stream.number);
             own.tick_with_stream();
-        }) }
+            true
+        }) };
+        if !ended {
+            // SAFETY: Envoy's.
+            unsafe { of_stream(envoy, module, (), |own, stream| own.filter.abandon(stream.number)) };
+        }
     }
 
     /// The stream goes.
