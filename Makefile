@@ -93,7 +93,7 @@ include envoy/stack.mk
 ##@ Work on it
 
 .PHONY: test
-test: test-native test-wasm test-e2e ## run all tests
+test: test-native test-wasm test-e2e test-dynamic ## run all tests
 
 .PHONY: test-native
 test-native: build trap stack-tools ## run the unit and property tests
@@ -113,10 +113,11 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 # What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
-	@tests/setup.sh prometheus
+	@tests/setup.sh prometheus django
 	$(E2E) --test native -- --include-ignored
 	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test requests -- \
 		counting:: hostile:: labelling:: limits:: sampling::
+	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test custom_metrics
 
 # github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
 # requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
@@ -153,6 +154,7 @@ lint: ## check formatting and lints, natively and for the module
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --lib --target wasm32-wasip1 -- -D warnings
+	cargo clippy --lib --features native -- -D warnings
 
 .PHONY: fmt
 fmt: ## format the sources
