@@ -86,6 +86,68 @@ fn made_up_paths_that_an_application_answers() {
     expect_own_labels(&envoy, scan.len());
 }
 
+/// A path of four known words below one of three, a different one for each number below 65,856.
+fn deep(number: usize) -> String {
+    let word = |place: u32| WORDS[number / 28_usize.pow(place) % 28];
+    format!(
+        "/{}/{}/{}/{}",
+        ["api", "admin", "internal"][number / 21_952 % 3],
+        word(0),
+        word(1),
+        word(2)
+    )
+}
+
+/// A name that is in no vocabulary.
+fn name(number: usize) -> String {
+    let syllables = ["ka", "ro", "mi", "ten", "vul", "sha", "bre", "lod"];
+    (0..4).map(|at| syllables[number / 8_usize.pow(at) % 8]).collect()
+}
+
+#[test]
+fn a_new_api_is_learned_after_twenty_thousand_made_up_paths() {
+    const MADE_UP: usize = 20_000;
+    let upstream = Upstream::start();
+    let envoy = envoy(&upstream);
+    for first in (0..MADE_UP).step_by(4000) {
+        let scan: Vec<Request> = (first..first + 4000).map(|n| Request::get(deep(n))).collect();
+        send_all(&envoy, &scan);
+        // Workers exchange what they have learned about once a second.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+    }
+    let api: [fn(usize) -> String; 4] = [
+        |n| format!("/warehouses/{}/stock", name(n * 7)),
+        |n| format!("/shipments/{}/parcels/{n}", name(n * 11)),
+        |n| format!("/carriers/{}", name(n * 13)),
+        |n| format!("/routes/{n}/stops"),
+    ];
+    let labels = [
+        "/warehouses/{id}/stock",
+        "/shipments/{id}/parcels/{id}",
+        "/carriers/{id}",
+        "/routes/{id}/stops",
+    ];
+    let ask = |from: usize, times: usize| -> Vec<Request> {
+        (from..from + times).flat_map(|n| api.map(|path| Request::get(path(n)))).collect()
+    };
+    // What is new is learned within some dozens of requests and a second.
+    let lessons = ask(0, 60);
+    send_all(&envoy, &lessons);
+    std::thread::sleep(std::time::Duration::from_millis(3000));
+    let before = labels.map(|label| counted(&envoy, label));
+    let asked = ask(1000, TIMES);
+    send_all(&envoy, &asked);
+    expect_own_labels(&envoy, MADE_UP + lessons.len() + asked.len());
+    for (label, before) in labels.into_iter().zip(before) {
+        let own = counted(&envoy, label) - before;
+        assert!(own >= AT_LEAST, "{own} of {TIMES} under {label}");
+    }
+}
+
+fn counted(envoy: &Envoy, endpoint: &str) -> f64 {
+    envoy.scrape().sum_where("http_requests_total", &[("endpoint", endpoint)])
+}
+
 #[test]
 fn made_up_paths_that_a_rate_limiter_answers() {
     let upstream = Upstream::start();
