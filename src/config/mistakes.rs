@@ -45,6 +45,23 @@ impl Mistakes {
         self.0.extend(more.0);
     }
 
+    /// Those that do not only follow from mistakes of structure: they neither stand in an entry that
+    /// could be read in part alone, nor speak of a section that has such a mistake.
+    pub fn without_consequences_of(mut self, structural: &Mistakes) -> Self {
+        self.0.retain(|mistake| {
+            structural.iter().all(|Mistake { path, message }| {
+                // An unknown key is nothing that could be missing in what was meant.
+                let entry = if message.starts_with("unknown field") { path } else { entry(path) };
+                let section = path.split(['.', '[']).next().unwrap_or(path);
+                let named = |end: &str| mistake.message.contains(&format!("`{section}{end}"));
+                // `endpoint` is also the name of a label.
+                let spoken_of = named(".") || section == "labels" && named("`");
+                !is_within(&mistake.path, entry) && !spoken_of
+            })
+        });
+        self
+    }
+
     /// Whether none was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -72,6 +89,22 @@ impl fmt::Display for Mistakes {
         }
         Ok(())
     }
+}
+
+/// The entry that a path lies in, where parts of it only make sense together: a label, a custom
+/// metric; otherwise the path itself.
+fn entry(path: &str) -> &str {
+    let end = match path.strip_prefix("labels.") {
+        Some(rest) => rest.find('.').map(|end| "labels.".len() + end),
+        None if path.starts_with("custom_metrics[") => path.find(']').map(|end| end + 1),
+        None => None,
+    };
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
+}
+
+/// Whether a path is `outer` or below it.
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 #[cfg(test)]

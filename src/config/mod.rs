@@ -13,4 +13,4 @@ mod read;
 pub use env::{VARIABLES, apply};
 pub use mistakes::{Mistake, Mistakes};
 pub use model::*;
-pub use parse::{join, parse};
+pub use parse::{join, parse, parse_as_far};

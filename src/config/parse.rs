@@ -17,12 +17,17 @@ use crate::config::json_values::visit_scalars;
 /// All mistakes of structure: not JSON, duplicate keys, unknown keys, wrong types, unknown words.
 pub fn parse(bytes: &[u8]) -> Result<Config, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let Some(document) = document(bytes, &mut mistakes) else { return Err(mistakes) };
-    let config = read::configuration(&document, &mut mistakes);
-    match config {
+    match parse_as_far(bytes, &mut mistakes) {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(mistakes),
     }
+}
+
+/// The same as far as it can be read, so that what is wrong elsewhere can be told, too: what has a
+/// mistake of structure has its default, and a list ends before it. `None` where it is no object.
+pub fn parse_as_far(bytes: &[u8], mistakes: &mut Mistakes) -> Option<Config> {
+    let document = document(bytes, mistakes)?;
+    read::configuration(&document, mistakes)
 }
 
 fn document(bytes: &[u8], mistakes: &mut Mistakes) -> Option<Value> {

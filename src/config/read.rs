@@ -35,7 +35,8 @@ impl At<'_> {
 
 /// What can be read from the document.
 trait Read: Sized {
-    /// The value, or `None` with at least one mistake.
+    /// The value as far as it can be read, with a mistake for each part that cannot; `None` where
+    /// nothing can be made of it.
     fn read(value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> Option<Self>;
 }
 
@@ -58,7 +59,8 @@ impl Noted<'_> {
     }
 }
 
-/// The document as a configuration, or `None` with at least one mistake noted.
+/// The document as a configuration, as far as it can be read; `None` where it is no object. What
+/// could not be read has a mistake and its default.
 pub fn configuration(document: &Value, mistakes: &mut Mistakes) -> Option<Config> {
     if !document.is_object() {
         mistakes.add("configuration", format!("{}, expected an object", InWords(document)));
@@ -178,9 +180,13 @@ impl<T: Read> Read for Vec<T> {
         };
         let mut list = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            list.extend(T::read(item, At::Item(&at, index), mistakes));
+            let read = T::read(item, At::Item(&at, index), mistakes);
+            // Behind a gap nothing stands in its place, and later messages would name another.
+            if list.len() == index {
+                list.extend(read);
+            }
         }
-        (list.len() == items.len()).then_some(list)
+        Some(list)
     }
 }
 
@@ -193,7 +199,7 @@ impl<T: Read> Read for BTreeMap<String, T> {
                 map.insert(key.clone(), value);
             }
         }
-        (map.len() == members.len()).then_some(map)
+        Some(map)
     }
 }
 
@@ -210,13 +216,15 @@ fn object<'a>(
 
 /// Where a member of an object goes.
 trait Place {
-    /// Reads the member into it; false with a mistake noted.
-    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> bool;
+    /// Reads the member into it, or notes mistakes and leaves it.
+    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>);
 }
 
 impl<T: Read> Place for T {
-    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> bool {
-        T::read(value, at, mistakes).map(|value| *self = value).is_some()
+    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) {
+        if let Some(value) = T::read(value, at, mistakes) {
+            *self = value;
+        }
     }
 }
 
@@ -224,14 +232,13 @@ impl<T: Read> Place for T {
 struct Must<T>(Option<T>);
 
 impl<T: Read> Place for Must<T> {
-    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) -> bool {
+    fn fill(&mut self, value: &Value, at: At<'_>, mistakes: &mut Noted<'_>) {
         self.0 = T::read(value, at, mistakes);
-        self.0.is_some()
     }
 }
 
-/// Reads the members of an object into their places; false with at least one mistake noted. One
-/// program for all objects, so that not each has one of its own.
+/// Reads the members of an object into their places; false where it is no object. One program for
+/// all objects, so that not each has one of its own.
 fn members<'p>(
     value: &Value,
     at: At<'_>,
@@ -241,22 +248,19 @@ fn members<'p>(
 ) -> bool {
     let Some(members) = object(value, at, mistakes) else { return false };
     let keys: Vec<&str> = must.iter().chain(may.iter()).map(|(key, _)| *key).collect();
-    let mut good = true;
     for key in members.keys().filter(|key| !keys.contains(&key.as_str())) {
         let message = format!("unknown field `{key}`, expected {}", one_of(&keys));
         mistakes.add(At::Key(&at, key), message);
-        good = false;
     }
     for (key, _) in must.iter().filter(|(key, _)| !members.contains_key(*key)) {
         mistakes.add(at, format!("missing field `{key}`"));
-        good = false;
     }
     for (key, place) in must.iter_mut().chain(may.iter_mut()) {
         if let Some(value) = members.get(*key) {
-            good &= place.fill(value, At::Key(&at, key), mistakes);
+            place.fill(value, At::Key(&at, key), mistakes);
         }
     }
-    good
+    true
 }
 
 /// A field's name as a key.
@@ -293,8 +297,10 @@ macro_rules! required {
                 let must: &mut [(&str, &mut dyn Place)] = &mut [$((key!($must), &mut $must)),*];
                 let may: &mut [(&str, &mut dyn Place)] =
                     &mut [$($((key!($may), &mut $may)),*)?];
-                let good = members(value, at, mistakes, must, may);
-                Some(Self { $($must: $must.0?,)* $($($may,)*)? }).filter(|_| good)
+                if !members(value, at, mistakes, must, may) {
+                    return None;
+                }
+                Some(Self { $($must: $must.0?,)* $($($may,)*)? })
             }
         }
     };
@@ -421,7 +427,7 @@ mod tests {
         let list: Vec<Value> = (0..500).map(Value::from).collect();
         let document = serde_json::json!({"endpoint": {"templates": list}, "x": 1});
         let mut mistakes = Mistakes::default();
-        assert!(configuration(&document, &mut mistakes).is_none());
+        assert!(configuration(&document, &mut mistakes).is_some());
         assert_eq!(mistakes.len(), MAX_MISTAKES);
         assert!(mistakes.to_string().ends_with("the rest of the mistakes is not shown"));
     }

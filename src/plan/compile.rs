@@ -39,20 +39,23 @@ pub fn compile(config: &Config, capacity: Capacity) -> Result<Plan, Mistakes> {
 /// The plan of a plugin configuration as the host hands it over, with the environment's overrides.
 ///
 /// # Errors
-/// All mistakes of structure, or, where there is none, all mistakes of meaning.
+/// All mistakes of structure, and all mistakes of meaning that do not only follow from these.
 pub fn load(
     bytes: &[u8],
     variable: impl Fn(&str) -> Option<String>,
     capacity: Capacity,
 ) -> Result<Plan, Mistakes> {
-    let mut config = config::parse(bytes)?;
     let mut mistakes = Mistakes::default();
+    let Some(mut config) = config::parse_as_far(bytes, &mut mistakes) else {
+        return Err(mistakes);
+    };
+    let structural = mistakes.clone();
     config::apply(&mut config, variable, &mut mistakes);
     match compile(&config, capacity) {
         Ok(plan) if mistakes.is_empty() => Ok(plan),
         Ok(_) => Err(mistakes),
         Err(more) => {
-            mistakes.extend(more);
+            mistakes.extend(more.without_consequences_of(&structural));
             Err(mistakes)
         }
     }

@@ -23,6 +23,34 @@ const REFUSED: &[(&str, &[&str])] = &[
         r#"{"enabled": true, "enabled": false}"#,
         &["enabled: stands twice in the same object; keep one"],
     ),
+    // Mistakes of structure hide no others, and what only follows from them is not told.
+    (
+        r#"{"metrix": {}, "namespace": "my-shop", "limits": {"max_labels_per_metric": 11},
+            "endpoint": {"templates": ["/a/{x}{y}", 7, "/b"]}, "sampling": {"rate": 2}}"#,
+        &[
+            "metrix: unknown field `metrix`, expected one of `enabled`, `namespace`, `metrics`, `labels`, `endpoint`, `sampling`, `limits`, `detailed`, `custom_metrics`, `events`",
+            "endpoint.templates[1]: invalid type: integer `7`, expected a string",
+            "limits.max_labels_per_metric: 11 is out of range; use 1 to 10",
+            r#"namespace: "my-shop" is not a name; use letters, digits and underscores, and no digit first"#,
+            r#"endpoint.templates[0]: "/a/{x}{y}": has two parameters side by side in "{x}{y}", and nothing says where one ends; put text between them, or make them one"#,
+            "sampling.rate: 2 is out of range; use 0 to 1",
+        ],
+    ),
+    (
+        r#"{"labels": {"tenant": {"from": "header"}, "le": {"from": "method"}},
+            "metrics": {"requests_total": {"labels": ["tenant", "method", "method"]}},
+            "custom_metrics": [{"name": "a_total", "type": "counter", "mach": {}, "value": {"from": "query_param"}},
+                {"name": "b-total", "type": "counter"}, {"name": "c_total"}, {"name": "c_total", "type": "gauge"}]}"#,
+        &[
+            "labels.tenant.from: unknown variant `header`, expected one of `method`, `endpoint`, `status`, `status_class`, `route_name`, `cluster_name`, `virtual_host`, `authority`, `protocol`, `grpc_service`, `grpc_method`, `grpc_status`, `response_flags`, `request_header`, `response_header`, `query_param`, `path_param`, `constant`",
+            "custom_metrics[0].mach: unknown field `mach`, expected one of `name`, `type`, `source`, `match`, `value`, `labels`, `scale`, `buckets`",
+            "custom_metrics[2]: missing field `type`",
+            "labels.le: `le` is reserved by Prometheus; use another name",
+            "metrics.requests_total.labels[2]: `method` stands twice; keep one",
+            r#"custom_metrics[1].name: "b-total" is not a metric name; use letters, digits and underscores, and no digit first"#,
+            "custom_metrics[0].value.name: is missing; `query_param` needs the name of what to read",
+        ],
+    ),
     (
         r#"{"namespace": "my-shop"}"#,
         &[
@@ -355,7 +383,10 @@ const REFUSED: &[(&str, &[&str])] = &[
             {"name": "a_total", "type": "counter", "buckets": [1]},
             {"name": "a_milliseconds", "type": "histogram", "buckets": ["x"]}
         ]}"#,
-        &[r#"custom_metrics[1].buckets[0]: invalid type: string "x", expected a number"#],
+        &[
+            r#"custom_metrics[1].buckets[0]: invalid type: string "x", expected a number"#,
+            "custom_metrics[0].buckets: goes with a histogram only; drop it",
+        ],
     ),
     (
         r#"{"custom_metrics": [
