@@ -313,7 +313,9 @@ impl Facts {
         }
         // Of the least level that stays there may be too many.
         let mut room = KEPT_BYTES.saturating_sub(bytes.iter().skip(least + 1).sum());
-        let mut kept = Vec::with_capacity(sum.min(KEPT_BYTES));
+        // One that is alone goes on with this as its log.
+        let room_for = if self.shared { sum.min(KEPT_BYTES) } else { MAX_LOG_BYTES };
+        let mut kept = Vec::with_capacity(room_for);
         self.each_used(told, |level, fact| {
             let is_kept = level > least || (level == least && room >= fact.len());
             if is_kept {

@@ -167,8 +167,8 @@ fn one_that_comes_late_or_is_alone_learns_as_well() {
 fn half_a_switch_is_finished_and_nonsense_does_no_harm() {
     let fill = |workers: &mut [Worker], many: usize| {
         for number in 0..many {
-            workers[number % 2].observe(&made_up(number));
-            if number % 300 == 299 {
+            workers[number / 16 % 2].observe(&made_up(number));
+            if number % 500 == 499 {
                 workers.iter_mut().for_each(Worker::tick);
             }
         }
@@ -177,7 +177,7 @@ fn half_a_switch_is_finished_and_nonsense_does_no_harm() {
     let mut half = workers(2);
     let host = half[0].host.worker();
     host.shared_set(&keys::learned_base(1), &1_u32.to_le_bytes(), CREATE_ONLY);
-    fill(&mut half, 30_000);
+    fill(&mut half, 60_000);
     settle(&mut half);
     assert!(half[0].learned.number >= 1);
     expect_agreement(&half);
