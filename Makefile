@@ -99,6 +99,11 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	$(E2E) --no-fail-fast
 
+.PHONY: quality
+quality: ## print how well endpoints of made-up APIs are inferred
+	@tests/setup.sh rust
+	@cargo test --quiet --test core endpoint_quality::made_up -- --nocapture
+
 # github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
 # requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
 # the templates, as `GET,PUT /users/{id}`; adversarial.jsonl: hostile paths, an object with `path` in each
@@ -148,6 +153,7 @@ include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
 include tests/tools/applications/applications.mk
 include tests/tools/pictures/pictures.mk
+include tests/tools/train/train.mk
 
 .PHONY: versions
 versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table
