@@ -17,8 +17,12 @@ ENVOY_PORT ?= 10000
 ADMIN_PORT ?= 9901
 METRICS_PORT ?= 9902
 DEMO_PORT ?= 10080
+# NATIVE=1 takes the dynamic module in place of the Wasm module.
+NATIVE ?=
+NATIVE_ARCH ?= x86_64
+NATIVE_FILE = dist/$(if $(filter x86_64,$(NATIVE_ARCH)),,$(NATIVE_ARCH)/)libroute_metrics.so
 
-export ENVOY UPSTREAM PLUGIN ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT
+export ENVOY UPSTREAM PLUGIN ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT NATIVE
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(CURDIR)/.tools/bin/wasm-bindgen-test-runner
 DENY := .tools/bin/cargo-deny --workspace --config .ci/deny.toml
 # Behind what is installed already.
@@ -35,7 +39,7 @@ CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
 CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
 # requests run often says #[inline(always)] itself. See "Size" in tests/tools/bench/README.md.
-MODULE_FLAGS := -Cllvm-args=--inline-threshold=20 -Cllvm-args=--inlinehint-threshold=80
+MODULE_FLAGS := -Cllvm-args=--inline-threshold=5 -Cllvm-args=--inlinehint-threshold=20
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
 REMAP = cargo fetch --quiet --target wasm32-wasip1; \
@@ -67,8 +71,15 @@ module: ## build dist/route_metrics.wasm alone
 	@mkdir -p dist
 	@src/module/wasm/trim.sh target/wasm32-wasip1/module/route_metrics.wasm dist/route_metrics.wasm
 
+.PHONY: native
+native: ## build dist/libroute_metrics.so, the same filter as a dynamic module; NATIVE_ARCH=aarch64 for ARM
+	@tests/setup.sh rust zig
+	@[ "$(NATIVE_ARCH)" = x86_64 ] || rustup target add $(NATIVE_ARCH)-unknown-linux-gnu
+	@echo "src/module/native/build.sh $(NATIVE_FILE) $(NATIVE_ARCH)"; src/module/native/build.sh $(NATIVE_FILE) $(NATIVE_ARCH)
+	@ls -l $(NATIVE_FILE) | awk '{print "  " $$NF ": " $$5 " bytes"}'
+
 .PHONY: run
-run: build ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
+run: build $(if $(NATIVE),native) ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@if [ -z "$(UPSTREAM)" ]; then \
 		echo "cargo build --package route-metrics-demo"; \
@@ -103,6 +114,13 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 quality: ## print how well endpoints of made-up APIs are inferred
 	@tests/setup.sh rust
 	@cargo test --quiet --test core endpoint_quality::made_up -- --nocapture
+# What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
+.PHONY: test-dynamic
+test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
+	@tests/setup.sh prometheus
+	$(E2E) --test native -- --include-ignored
+	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test requests -- \
+		counting:: hostile:: labelling:: limits:: sampling::
 
 # github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
 # requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
@@ -122,6 +140,12 @@ test-corpora: build envoys ## run the tests that need larger corpora of requests
 trap:
 	@tests/setup.sh rust
 	$(CARGO_WASM) --profile trap -- --cfg route_metrics_trap
+
+# The dynamic module for the tests, which panics in a hook when a request says so.
+.PHONY: native-trap
+native-trap:
+	@tests/setup.sh rust zig
+	src/module/native/build.sh target/native-trap/libroute_metrics.so x86_64 --cfg route_metrics_trap -Copt-level=1
 
 .PHONY: envoys
 envoys: ## install the tested Envoys into .tools/

@@ -49,10 +49,12 @@ if [ -z "$upstream" ]; then
     about="the demo application at $upstream"
 fi
 
+module=(--module "$PWD/dist/route_metrics.wasm")
+[ -z "${NATIVE:-}" ] || module=(--native --module "$PWD/dist/libroute_metrics.so")
 dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${ADDRESS:-127.0.0.1}" \
     --port "$ENVOY_PORT" --admin-port "$ADMIN_PORT" --metrics-port "$METRICS_PORT" \
     --events-port "${EVENTS_PORT:=9903}" --envoy-version "$("$ENVOY" --version)" \
-    --module "$PWD/dist/route_metrics.wasm" > "$state/envoy.yaml"
+    "${module[@]}" > "$state/envoy.yaml"
 # There is a listener for events where the plugin takes posts.
 events=()
 if grep -q '^  - name: events$' "$state/envoy.yaml"; then

@@ -4,7 +4,7 @@
 # not there yet go into the system.
 #
 #   tests/setup.sh rust | binaryen | lint | envoy VERSION... | runner | prometheus | django | applications |
-#       chromium | cyclonedx | deny ...
+#       chromium | cyclonedx | deny | zig ...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -118,6 +118,21 @@ envoy() {
     "$folder/bin/envoy" --version >/dev/null || fail "Envoy $1 does not run on this machine"
 }
 
+# The zig compiler from PyPI, whose linker has the symbols of old glibcs, for the dynamic module.
+zig() {
+    local folder=$tools/zig
+    [ -x "$folder/bin/zig" ] && return
+    has python3 || apt python3 "python3 is needed to install zig; install it"
+    say "installing zig from PyPI into .tools/zig (about 100 MB to download)"
+    venv "$folder"
+    if ! "$folder/bin/python" -m pip install --quiet "ziglang==0.17.1"; then
+        rm -rf "$folder"
+        fail "zig could not be installed from PyPI"
+    fi
+    (cd "$folder/bin" && ln -sf ../lib/python3*/site-packages/ziglang/zig zig)
+    "$folder/bin/zig" version >/dev/null || fail "zig does not run on this machine"
+}
+
 # The test runner of wasm-bindgen, in the version of the library in Cargo.lock, as it must be.
 runner() {
     has node || apt nodejs "Node.js is needed to run tests as Wasm; install it"
@@ -167,7 +182,7 @@ while [ $# -gt 0 ]; do
     part=$1
     shift
     case $part in
-        rust | binaryen | lint | runner | prometheus | django | applications | chromium | cyclonedx | deny)
+        rust | binaryen | lint | runner | prometheus | django | applications | chromium | cyclonedx | deny | zig)
             "$part"
             ;;
         envoy) envoy "$1"; shift ;;

@@ -270,8 +270,7 @@ impl<H: Host> Filter<H> {
             return;
         }
         if self.roots.contains_key(&context) {
-            self.active.tell(&self.host);
-            self.decisions.flush(&self.host);
+            self.settle();
             self.registry.release(&self.host, context);
             if !self.streams.values().any(|stream| stream.root == context) {
                 self.roots.remove(&context);
@@ -279,6 +278,12 @@ impl<H: Host> Filter<H> {
         } else {
             self.end(context);
         }
+    }
+
+    /// Tells the host what waits for the next flush, for a host that may not be able to flush for long.
+    pub fn settle(&mut self) {
+        self.active.tell(&self.host);
+        self.decisions.flush(&self.host);
     }
 
     /// About a second has passed: gauges are told, what was learned is exchanged, and

@@ -185,6 +185,14 @@ impl Recorder {
         stats.map(|((name, _), recorded)| (name.clone(), *recorded)).collect()
     }
 
+    /// The kind and stat name of each metric that was defined here, in order.
+    pub fn defined(&self) -> Vec<(MetricKind, String)> {
+        let kinds = [MetricKind::Counter, MetricKind::Gauge, MetricKind::Histogram];
+        let ids = self.ids.borrow();
+        let kind = |of: u32| kinds.into_iter().find(|kind| *kind as u32 == of);
+        ids.iter().filter_map(|(name, of)| Some((kind(*of)?, name.clone()))).collect()
+    }
+
     /// The filter state that was set for the request.
     pub fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
         self.filter_state.borrow().get(name).cloned()

@@ -21,10 +21,14 @@ pub struct Arguments {
     /// Print it for Envoy Gateway: an EnvoyProxy
     #[arg(long)]
     gateway: bool,
+    /// Print it for the dynamic module: buckets, and the switch that keeps the names of metrics; its labels
+    /// need nothing
+    #[arg(long, conflicts_with_all = ["istio", "gateway"])]
+    native: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
-    let Arguments { file, istio, gateway } = arguments;
+    let Arguments { file, istio, gateway, native } = arguments;
     let mut all = StatsConfig::default();
     for plugin in input::plugins(file)? {
         let needs = config::parse(&plugin.configuration)
@@ -32,9 +36,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
             .map_err(|mistakes| input::refused(&plugin, &mistakes))?;
         all.merge(needs).map_err(|mistake| anyhow!(mistake))?;
     }
-    let text = match (istio, gateway) {
-        (true, _) => all.istio(),
-        (_, true) => all.gateway(),
+    let text = match (istio, gateway, native) {
+        (true, _, _) => all.istio(),
+        (_, true, _) => all.gateway(),
+        (_, _, true) => all.native_yaml(),
         _ => all.yaml(),
     };
     Ok(std::io::stdout().write_all(text.as_bytes())?)

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use route_metrics::command::envoy_config::{
     Complete, EnvoyVersion, MetricsAccess, MetricsTls, Network, StatsConfig, Tracing, Upstream,
     needed,
@@ -39,9 +39,13 @@ pub struct Arguments {
     /// Port of Envoy's admin interface, on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     admin_port: u16,
-    /// The module, as Envoy finds it
-    #[arg(long, value_name = "PATH", default_value = "dist/route_metrics.wasm")]
-    module: String,
+    /// The module, as Envoy finds it; by default dist/route_metrics.wasm, or dist/libroute_metrics.so with
+    /// --native
+    #[arg(long, value_name = "PATH")]
+    module: Option<String>,
+    /// Run the filter in Envoy's own process, as a dynamic module, not as Wasm; needs Envoy 1.38 or newer
+    #[arg(long, conflicts_with = "needed_only")]
+    native: bool,
     /// The Envoy that it is for, such as 1.40, or what `envoy --version` prints; without it, the form
     /// that 1.36 to 1.40 take, of which 1.40 warns
     #[arg(long, value_name = "VERSION")]
@@ -137,6 +141,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
         true => config::parse(&configuration).ok().map(|config| needed(&config)),
         false => None,
     };
+    if arguments.native && arguments.envoy_version.is_some_and(|version| !version.runs_natively()) {
+        bail!("--native needs Envoy 1.38 or newer");
+    }
+    let module = arguments.module.as_deref().unwrap_or(match arguments.native {
+        true => "dist/libroute_metrics.so",
+        false => "dist/route_metrics.wasm",
+    });
     let metrics_access = arguments.metrics_access();
     let complete = Complete {
         plugin: &configuration,
@@ -148,7 +159,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
         metrics_port: arguments.metrics_port,
         events_port: arguments.events_port,
         admin_port: arguments.admin_port,
-        module: &arguments.module,
+        module,
+        native: arguments.native,
         metrics_access: &metrics_access,
         tracing: tracing.as_ref(),
         needed,

@@ -70,6 +70,14 @@ impl EnvoyVersion {
     /// `PluginConfig`, which is the only one that older versions know; those refuse the new one.
     const RESTRICTS_VMS: Self = Self(1, 40);
 
+    /// The first one whose dynamic modules keep what this one builds on.
+    const RUNS_NATIVELY: Self = Self(1, 38);
+
+    /// Whether it takes the dynamic module.
+    pub fn runs_natively(self) -> bool {
+        self >= Self::RUNS_NATIVELY
+    }
+
     /// Whether the list belongs into `vm_config`, and not beside it.
     pub fn restricts_vms(self) -> bool {
         self >= Self::RESTRICTS_VMS

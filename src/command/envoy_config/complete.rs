@@ -61,6 +61,8 @@ pub struct Complete<'a> {
     pub admin_port: u16,
     /// The path of the module.
     pub module: &'a str,
+    /// Whether it is the dynamic module, not the Wasm module.
+    pub native: bool,
     /// Who may scrape.
     pub metrics_access: &'a MetricsAccess,
     /// Tracing, off where absent.
@@ -87,7 +89,13 @@ impl Complete<'_> {
             None => String::new(),
         };
         let upstream = self.cluster();
-        let stats = self.stats.yaml();
+        let stats = match self.native {
+            true => self.stats.native_yaml(),
+            false => format!(
+                "# Takes the labels out of the stat names that the plugin makes.\n{}",
+                self.stats.yaml()
+            ),
+        };
         format!(
             r#"# The admin interface can stop Envoy and change it, so it stays on the loopback interface;
 # the listener `metrics` gives Prometheus the one path that it needs.
@@ -122,7 +130,6 @@ static_resources:
             address:
               socket_address: {{ address: 127.0.0.1, port_value: {admin_port} }}
 
-# Takes the labels out of the stat names that the plugin makes.
 {stats}"#
         )
     }
@@ -158,6 +165,9 @@ static_resources:
     /// The plugin's entry in `http_filters`; `posts` where it is to see the bodies of posts before
     /// anything else happens.
     fn http_filter(&self, plugin: &str, posts: bool) -> String {
+        if self.native {
+            return self.native_filter(plugin);
+        }
         let variables: Vec<&str> = VARIABLES.into_iter().chain([HASH_KEY]).collect();
         let stop = match posts {
             true => "                allow_on_headers_stop_iteration: true\n",
@@ -186,7 +196,26 @@ static_resources:
 {variables}{configuration}"#,
             module = quoted(self.module),
             variables = indented(&variables.join("\n"), 20, "- "),
-            configuration = configuration(plugin.trim()),
+            configuration = configuration("configuration", plugin.trim()),
+        )
+    }
+
+    /// As [`Complete::http_filter`], for the dynamic module, which sees bodies in any case.
+    fn native_filter(&self, plugin: &str) -> String {
+        format!(
+            r#"          - name: route_metrics
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter
+              dynamic_module_config:
+                module:
+                  local:
+                    filename: {module}
+                # Label values and series are the module's, and stay while configurations come and go.
+                do_not_close: true
+              filter_name: route_metrics
+{configuration}"#,
+            module = quoted(self.module),
+            configuration = outdented(&configuration("filter_config", plugin.trim())),
         )
     }
 
@@ -242,12 +271,17 @@ static_resources:
     }
 }
 
-fn configuration(text: &str) -> String {
+/// One level less deep.
+fn outdented(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect()
+}
+
+fn configuration(key: &str, text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    let mut out = String::from(
-        r#"                configuration:
+    let mut out = format!(
+        r#"                {key}:
                   "@type": type.googleapis.com/google.protobuf.StringValue
                   value: |
 "#,

@@ -156,6 +156,11 @@ impl Search {
                     self.envoy(&place, object, vm);
                     return;
                 }
+                let module = get(object, "dynamic_module_config", "dynamicModuleConfig");
+                if let Some(module) = module.filter(|module| module.is_object()) {
+                    self.native(&place, object, module);
+                    return;
+                }
                 for (key, value) in object {
                     self.visit(join(&place, key), value);
                 }
@@ -181,6 +186,19 @@ impl Search {
         }
     }
 
+    /// An `envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter`.
+    fn native(&mut self, place: &str, filter: &Map<String, Value>, module: &Value) {
+        let words =
+            [get(filter, "filter_name", "filterName"), module.get("name"), module.get("module")];
+        if self.is_own(place, &words) {
+            let configuration = match get(filter, "filter_config", "filterConfig") {
+                None | Some(Value::Null) => Ok(Vec::new()),
+                Some(any) => unpack(any),
+            };
+            self.add(place, "filter_config", configuration, Vec::new());
+        }
+    }
+
     /// A resource of Istio or Envoy Gateway; false where it is none that holds plugins by itself.
     fn kind(&mut self, place: &str, resource: &Map<String, Value>) -> bool {
         let name = resource.get("metadata").and_then(|metadata| metadata.get("name"));
@@ -195,9 +213,11 @@ impl Search {
                 true
             }
             Some("EnvoyExtensionPolicy") => {
-                let list = spec.get("wasm").and_then(Value::as_array);
-                for (index, plugin) in list.into_iter().flatten().enumerate() {
-                    let place = format!("{}[{index}]", join(&join(place, "spec"), "wasm"));
+                for (key, index, plugin) in ["wasm", "dynamicModule"].iter().flat_map(|key| {
+                    let list = spec.get(key).and_then(Value::as_array).into_iter().flatten();
+                    list.enumerate().map(move |(index, plugin)| (key, index, plugin))
+                }) {
+                    let place = format!("{}[{index}]", join(&join(place, "spec"), key));
                     let words = [name, plugin.get("name"), plugin.get("code")];
                     if self.is_own(&place, &words) {
                         // Its `env` only names variables of the host.

@@ -13,6 +13,21 @@ use crate::plan::{Capacity, OWN_LABELS};
 
 /// Where Envoy puts the metrics of Wasm plugins; Prometheus output drops it.
 const SCOPE: &str = "wasmcustom.";
+/// Where it puts those of dynamic modules; Prometheus output drops it with [`NATIVE_RUNTIME`].
+const NATIVE_SCOPE: &str = "dynamicmodulescustom.";
+
+/// Gives the metrics of dynamic modules the names that they have with Wasm. Envoy has an admin layer
+/// where no layers are given.
+const NATIVE_RUNTIME: &str = "\
+# Metrics of dynamic modules without `envoy_dynamicmodulescustom_` before their names.
+layered_runtime:
+  layers:
+  - name: route_metrics
+    static_layer:
+      envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix: true
+  - name: admin
+    admin_layer: {}
+";
 
 /// What one or more plugins in an Envoy need of its `stats_config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,23 +127,38 @@ impl StatsConfig {
             line(&mut out, 2, &format!("- tag_name: {label}"));
             line(&mut out, 2, &format!("  regex: '{}'", labels::tag_regex(label)));
         }
+        self.buckets(SCOPE, &mut out);
+        out
+    }
+
+    /// What the bootstrap needs for the dynamic module, whose labels are Envoy's own: `layered_runtime:`,
+    /// and `stats_config:` where there are histograms.
+    pub fn native_yaml(&self) -> String {
+        let mut out = NATIVE_RUNTIME.to_owned();
         if !self.histograms.is_empty() {
-            line(&mut out, 1, "histogram_bucket_settings:");
+            line(&mut out, 0, "stats_config:");
+            self.buckets(NATIVE_SCOPE, &mut out);
+        }
+        out
+    }
+
+    fn buckets(&self, scope: &str, out: &mut String) {
+        if !self.histograms.is_empty() {
+            line(out, 1, "histogram_bucket_settings:");
         }
         for ((name, has_labels), buckets) in &self.histograms {
             // Without the dot, a metric whose name only begins like this one would be meant, too.
             let matcher = match has_labels {
-                true => format!("prefix: {SCOPE}{name}."),
-                false => format!("exact: {SCOPE}{name}"),
+                true => format!("prefix: {scope}{name}."),
+                false => format!("exact: {scope}{name}"),
             };
             if let Some(unit) = buckets.unit {
-                line(&mut out, 2, &format!("# {unit}"));
+                line(out, 2, &format!("# {unit}"));
             }
-            line(&mut out, 2, "- match:");
-            line(&mut out, 4, &matcher);
-            line(&mut out, 3, &format!("buckets: [{}]", list(&buckets.bounds)));
+            line(out, 2, "- match:");
+            line(out, 4, &matcher);
+            line(out, 3, &format!("buckets: [{}]", list(&buckets.bounds)));
         }
-        out
     }
 
     /// What Istio needs: a part of the mesh configuration for the tags, and of a workload's pod

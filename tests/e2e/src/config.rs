@@ -29,9 +29,31 @@ pub enum Form {
     Struct,
 }
 
+/// What runs the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Envoy's Wasm.
+    Wasm,
+    /// Envoy's dynamic modules (1.38 and newer).
+    Native,
+}
+
+impl Default for Host {
+    /// The one in the environment variable `E2E_HOST`, `native` or `wasm`; without it Wasm.
+    fn default() -> Self {
+        match std::env::var("E2E_HOST").as_deref() {
+            Ok("native") => Self::Native,
+            Ok("wasm" | "") | Err(_) => Self::Wasm,
+            Ok(other) => panic!("E2E_HOST is {other:?}, neither wasm nor native"),
+        }
+    }
+}
+
 /// One use of the filter.
 #[derive(Clone, Debug)]
 pub struct Plugin {
+    /// What runs it.
+    pub host: Host,
     /// The plugin configuration. A JSON string goes as it is (for what is not JSON).
     pub configuration: Value,
     /// How it travels.
@@ -54,12 +76,22 @@ pub struct Plugin {
 impl Plugin {
     /// The built module with this configuration, as `StringValue` and with `FAIL_RELOAD`.
     pub fn new(configuration: Value) -> Self {
+        Self::on(Host::default(), configuration)
+    }
+
+    /// As [`Plugin::new`], on this host.
+    pub fn on(host: Host, configuration: Value) -> Self {
+        let module = match host {
+            Host::Wasm => "dist/route_metrics.wasm",
+            Host::Native => "dist/libroute_metrics.so",
+        };
         Self {
+            host,
             configuration,
             form: Form::StringValue,
             environment: Vec::new(),
             vm_id: "route-metrics".to_owned(),
-            module: repository().join("dist/route_metrics.wasm"),
+            module: repository().join(module),
             failure_policy: "FAIL_RELOAD".to_owned(),
             stop_at_headers: false,
             settings: json!({}),
@@ -120,6 +152,21 @@ impl Plugin {
             }
             Form::Struct => wrapped("Struct", self.configuration.clone()),
         };
+        if self.host == Host::Native {
+            return json!({
+                "name": "route_metrics",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules\
+                              .v3.DynamicModuleFilter",
+                    "dynamic_module_config": {
+                        "module": {"local": {"filename": self.module}},
+                        "do_not_close": true,
+                    },
+                    "filter_name": "route_metrics",
+                    "filter_config": configuration,
+                },
+            });
+        }
         let environment: Map<String, Value> =
             self.environment.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
         let mut config = json!({
@@ -408,10 +455,10 @@ impl Setup {
             "node": {"id": "route-metrics-e2e", "cluster": "route-metrics-e2e"},
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
             "static_resources": {"clusters": self.clusters},
-            "stats_config": self.stats_config(directory),
             // Histograms appear in a scrape only after a flush; the default is 5 s.
             "stats_flush_interval": "0.2s",
         });
+        merge(&mut all, self.stats_config(directory));
         if self.dynamic {
             all["dynamic_resources"]["lds_config"] = json!({
                 "resource_api_version": "V3",
@@ -436,14 +483,29 @@ impl Setup {
         all
     }
 
+    /// `stats_config`, and what else the filter's host wants to be in the bootstrap.
     fn stats_config(&self, directory: &Path) -> Value {
-        match (&self.stats, &self.plugin) {
+        let stats = match (&self.stats, &self.plugin) {
             (Stats::Given(config), _) => config.clone(),
             (Stats::Bootstrap, None) => json!({}),
-            (Stats::Bootstrap, Some(plugin)) => bootstrap(plugin, directory),
+            (Stats::Bootstrap, Some(plugin)) => return bootstrap(plugin, directory),
             (Stats::Istio, None) => istio_stats(&[]),
-            (Stats::Istio, Some(plugin)) => istio_stats(&labels_of(&bootstrap(plugin, directory))),
+            (Stats::Istio, Some(plugin)) => {
+                istio_stats(&labels_of(&bootstrap(plugin, directory)["stats_config"]))
+            }
+        };
+        let mut all = json!({"stats_config": stats});
+        if let Some(plugin) = self.plugin.as_ref().filter(|plugin| plugin.host == Host::Native) {
+            all["layered_runtime"] = bootstrap(plugin, directory)["layered_runtime"].clone();
         }
+        all
+    }
+
+    /// Environment variables of the process, where the filter reads them there.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        let plugin = self.plugin.iter().filter(|plugin| plugin.host == Host::Native);
+        let variables = plugin.flat_map(|plugin| &plugin.environment);
+        variables.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -479,7 +541,7 @@ pub fn cluster(name: &str, address: SocketAddr) -> Value {
     })
 }
 
-/// What `route-metrics bootstrap` prints for this plugin, as the value of `stats_config`.
+/// What `route-metrics bootstrap` prints for this plugin and its host.
 ///
 /// A configuration that the command refuses has no bootstrap; tests of refused configurations get
 /// that of the defaults.
@@ -490,6 +552,7 @@ fn bootstrap(plugin: &Plugin, directory: &Path) -> Value {
         let command = repository().join("dist/route-metrics");
         let output = Command::new(&command)
             .arg("bootstrap")
+            .args((plugin.host == Host::Native).then_some("--native"))
             .arg(&file)
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}; run `make build`", command.display()));
@@ -499,8 +562,7 @@ fn bootstrap(plugin: &Plugin, directory: &Path) -> Value {
         panic!("route-metrics bootstrap: {}", String::from_utf8_lossy(&stderr))
     });
     let documents = yaml(&printed).expect("`route-metrics bootstrap` prints YAML");
-    let stats = documents.first().and_then(|document| document.get("stats_config"));
-    stats.cloned().expect("`route-metrics bootstrap` prints stats_config")
+    documents.into_iter().next().expect("`route-metrics bootstrap` prints a document")
 }
 
 /// The labels that a stats configuration takes out of stat names in this project's form.

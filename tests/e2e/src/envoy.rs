@@ -173,6 +173,7 @@ impl Envoy {
             .args(["--parent-shutdown-time-s", &setup.drain_seconds.to_string()])
             .args(["--file-flush-interval-msec", "50"])
             .args(&setup.arguments)
+            .envs(setup.environment())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)

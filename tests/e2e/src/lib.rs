@@ -41,7 +41,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-pub use config::{Form, Plugin, Setup, Stats};
+pub use config::{Form, Host, Plugin, Setup, Stats};
 pub use envoy::{Binary, Envoy};
 pub use http::{NoResponse, Request, Response};
 pub use prometheus::Prometheus;

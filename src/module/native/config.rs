@@ -1,0 +1,80 @@
+//! Configurations, as Envoy has them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+use super::abi::{self, Buffer, Pointer};
+use super::shared::lock;
+use crate::module::families::{Family, declared};
+use crate::plan::{self, Capacity};
+
+/// Every family that a configuration of this process has declared, by its number.
+static FAMILIES: LazyLock<Mutex<HashMap<Family, usize>>> = LazyLock::new(Mutex::default);
+
+/// Configurations so far.
+static CONFIGS: AtomicU32 = AtomicU32::new(0);
+
+/// The number of a family that was declared.
+pub fn family_number(family: &Family) -> Option<usize> {
+    lock(&FAMILIES).get(family).copied()
+}
+
+/// One configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Envoy's.
+    pub raw: Pointer,
+    /// The number by which the filter knows it. Those of streams count up from 1.
+    pub root: u32,
+    /// The plugin configuration.
+    pub bytes: Vec<u8>,
+    /// Envoy's numbers of its metrics, by those of their families.
+    numbers: Vec<Option<usize>>,
+}
+
+impl Config {
+    /// Declares the metrics of a configuration, where it is valid; whoever has refused it says why.
+    pub fn new(raw: Pointer, bytes: &[u8]) -> Self {
+        let mut config = Self {
+            raw,
+            root: u32::MAX - CONFIGS.fetch_add(1, Ordering::Relaxed),
+            bytes: bytes.to_vec(),
+            numbers: Vec::new(),
+        };
+        if let Ok(plan) = plan::load(bytes, super::variable, Capacity::Checked) {
+            declared(&plan).into_iter().for_each(|family| config.define(family));
+        }
+        config
+    }
+
+    fn define(&mut self, family: Family) {
+        let mut id = 0;
+        let name = Buffer::new(family.name.as_bytes());
+        let labels: Vec<Buffer> =
+            family.labels.iter().map(|label| Buffer::new(label.as_bytes())).collect();
+        // SAFETY: Envoy is asking for the configuration's metrics now, and the pointers are valid for the call.
+        let status = unsafe {
+            abi::define(family.kind)(self.raw, name, labels.as_ptr(), labels.len(), &mut id)
+        };
+        if status != abi::DONE {
+            log::warn!("Envoy refused to define {} ({status})", family.name);
+            return;
+        }
+        let mut all = lock(&FAMILIES);
+        let next = all.len();
+        let place = *all.entry(family).or_insert(next);
+        if self.numbers.len() <= place {
+            self.numbers.resize(place + 1, None);
+        }
+        if let Some(number) = self.numbers.get_mut(place) {
+            *number = Some(id);
+        }
+    }
+
+    /// Envoy's number of a family's metric; `None` where this configuration does not have it.
+    #[inline]
+    pub fn number(&self, family: usize) -> Option<usize> {
+        self.numbers.get(family).copied().flatten()
+    }
+}

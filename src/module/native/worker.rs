@@ -1,0 +1,172 @@
+//! The filter of each thread of Envoy.
+//!
+//! A thread works on its own filter. About once a second the main thread takes each in turn, for what
+//! Wasm's host has a tick for, so a filter is behind a lock, which nearly always is free.
+
+use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashSet, VecDeque};
+use std::hash::BuildHasher;
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::abi::{NEWER, Pointer};
+use super::config::Config;
+use super::host::Envoy;
+use super::shared::lock;
+use super::stream::{Answer, Seen};
+use super::variable;
+use crate::filter::Filter;
+
+/// So many numbers of streams that are gone are not used again, so that none is used twice in a row.
+const RESTING: usize = 16;
+
+/// Hooks that have panicked, until they are counted.
+pub static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// The filter of one thread, and what it is told of.
+pub struct Work {
+    /// The filter.
+    pub filter: Filter<Envoy>,
+    configured: HashSet<u32>,
+    streams: u32,
+    resting: VecDeque<u32>,
+}
+
+// SAFETY: whatever is counted by reference in a filter stays in it, and whoever holds the lock is the only
+// one who gets at it.
+unsafe impl Send for Work {}
+
+static WORKERS: Mutex<Vec<&'static Mutex<Work>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static WORKER: Cell<Option<&'static Mutex<Work>>> = const { Cell::new(None) };
+}
+
+impl Work {
+    fn new() -> Self {
+        let seed = RandomState::new().hash_one(0u8);
+        Self {
+            filter: Filter::new(Envoy::new(), seed),
+            configured: HashSet::new(),
+            streams: 0,
+            resting: VecDeque::new(),
+        }
+    }
+
+    /// Tells the filter of a configuration that it does not know; false where it is refused.
+    pub fn configure(&mut self, config: &Config) -> bool {
+        self.configured.contains(&config.root)
+            || self.filter.configure(config.root, &config.bytes, variable)
+                && self.configured.insert(config.root)
+    }
+
+    /// The number of a new stream.
+    pub fn number(&mut self) -> u32 {
+        match self.resting.len() > RESTING {
+            true => self.resting.pop_front().unwrap_or_default(),
+            false => {
+                self.streams += 1;
+                self.streams
+            }
+        }
+    }
+
+    /// A stream is gone.
+    pub fn forget(&mut self, stream: u32) {
+        self.filter.forget(stream);
+        self.resting.push_back(stream);
+    }
+
+    /// About a second has passed for a configuration. Changes of metrics go to what was entered.
+    fn tick(&mut self, root: u32) {
+        let panics = PANICS.swap(0, Ordering::Relaxed);
+        if panics > 0 {
+            self.filter.host().count_panics(panics);
+        }
+        self.filter.tick(root);
+    }
+
+    /// Where Envoy changes no metrics outside streams, a stream that ends does what would be done once a
+    /// second: at least once a second, and when no other stream of the thread is open.
+    pub fn tick_with_stream(&mut self) {
+        if NEWER.outside.is_none() {
+            self.tick_all();
+        }
+    }
+
+    #[cold]
+    fn tick_all(&mut self) {
+        let roots: Vec<u32> = self.configured.iter().copied().collect();
+        roots.into_iter().for_each(|root| self.tick(root));
+        if self.filter.open_streams() == 0 {
+            self.filter.settle();
+        }
+    }
+}
+
+/// Runs `work` on this thread's filter, for a configuration and, where it is not null, a stream of it; then
+/// gives what it gave, and sends what the filter answers.
+pub fn with<T>(
+    config: &Config,
+    stream: Pointer,
+    seen: Option<Seen>,
+    work: impl FnOnce(&mut Work) -> T,
+) -> T {
+    let (result, answer) = run(own(), config, stream, seen, work);
+    if let Some(answer) = answer {
+        answer.send(stream);
+    }
+    result
+}
+
+fn run<T>(
+    worker: &Mutex<Work>,
+    config: &Config,
+    stream: Pointer,
+    seen: Option<Seen>,
+    work: impl FnOnce(&mut Work) -> T,
+) -> (T, Option<Answer>) {
+    let mut own = lock(worker);
+    own.filter.host().enter(config, stream, seen);
+    let result = work(&mut own);
+    let answer = own.filter.host().leave();
+    (result, answer)
+}
+
+/// This thread's filter, made when it is first asked for. Threads of Envoy live as long as it does.
+#[inline]
+fn own() -> &'static Mutex<Work> {
+    WORKER.get().unwrap_or_else(|| {
+        let new: *mut Mutex<Work> = Box::into_raw(Box::new(Mutex::new(Work::new())));
+        // SAFETY: it is never freed.
+        let new: &'static Mutex<Work> = unsafe { &*new };
+        lock(&WORKERS).push(new);
+        WORKER.set(Some(new));
+        new
+    })
+}
+
+/// All filters there are.
+fn all() -> Vec<&'static Mutex<Work>> {
+    lock(&WORKERS).clone()
+}
+
+/// About a second has passed for a configuration, on all threads.
+pub fn tick(config: &Config) {
+    for worker in all() {
+        run(worker, config, ptr::null_mut(), None, |own| own.tick(config.root));
+    }
+}
+
+/// A configuration is gone, on all threads.
+pub fn forget(config: &Config) {
+    for worker in all() {
+        run(worker, config, ptr::null_mut(), None, |own| {
+            if own.configured.remove(&config.root) {
+                own.filter.forget(config.root);
+            }
+        });
+    }
+}
