@@ -67,7 +67,8 @@ pub(super) struct InputCounts {
     pub name: String,
     pub lines: u64,
     pub bytes: u64,
-    pub formats: [u64; FORMATS.len()],
+    /// By their places in [`FORMATS`].
+    pub formats: Vec<u64>,
     pub broken: u64,
     /// Of them, those that are likely to be requests.
     pub missed: u64,
@@ -232,7 +233,8 @@ impl Replay {
     /// What follows is of this input.
     pub fn start_input(&mut self, name: &str) {
         self.parser.start_input(self.inputs.len());
-        self.inputs.push(InputCounts { name: name.to_owned(), ..InputCounts::default() });
+        let formats = vec![0; FORMATS.len()];
+        self.inputs.push(InputCounts { name: name.to_owned(), formats, ..InputCounts::default() });
     }
 
     /// A line that was too long to be read.

@@ -40,7 +40,7 @@ class Prometheus:
         self.start = self.end - 60 * minutes
 
     def ask(self, kind, expression, **more):
-        expression = expression.replace("$__rate_interval", "1m").replace("$__range", "5m")
+        expression = expression.replace("$__rate_interval_ms", "60000").replace("$__rate_interval", "1m").replace("$__range", "5m")
         for name in ("job", "instance", "endpoint"):
             expression = expression.replace(f"${name}", ".*")
         query = urllib.parse.urlencode({"query": expression, **more})
@@ -109,6 +109,7 @@ def series_plot(panel, prometheus, unit, width, height):
         anchor = ("start", "middle", "end")[int(part * 2)]
         out.append(f'<text x="{x(at):.1f}" y="{low + 14}" text-anchor="{anchor}">'
                    f'{time.strftime("%H:%M:%S", time.gmtime(at))}</text>')
+    room_of_name = max(8, int((width / 3 - 20) / 5.8))
     for place, (name, points) in enumerate(lines):
         colour = COLOURS[place % len(COLOURS)]
         path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in points)
@@ -116,7 +117,7 @@ def series_plot(panel, prometheus, unit, width, height):
         across, down = place % 3, place // 3
         at = left - 40 + across * (width - 20) / 3
         out.append(f'<rect x="{at:.0f}" y="{room + 2 + down * 16}" width="10" height="3" fill="{colour}"/>'
-                   f'<text x="{at + 14:.0f}" y="{room + 8 + down * 16}">{html.escape(name[:34])}</text>')
+                   f'<text x="{at + 14:.0f}" y="{room + 8 + down * 16}">{html.escape(name[:room_of_name])}</text>')
     return "".join(out) + "</svg>"
 
 

@@ -25,8 +25,10 @@ echo "traffic for $minutes minutes"
 sleep "$((minutes * 60))"
 prometheus=$(envoy/stack.sh url prometheus | grep -o 'http://[^/ ]*' | head -n 1)
 tests/tools/pictures/panels.py envoy/grafana/dashboards/requests.json "$prometheus" "$minutes" > "$folder/panels.html"
-photograph "$folder/panels.html" docs/dashboard.png 1210,1180
+photograph "$folder/panels.html" docs/dashboard.png 1210,1130
 
 tests/tools/pictures/access_log.py > "$folder/access.log"
-dist/route-metrics preview envoy/plugin.json "$folder/access.log" --html > "$folder/preview.html"
-photograph "$folder/preview.html" docs/preview.png 1280,1180
+# The page shows the name of the log.
+command=$PWD/dist/route-metrics plugin=$PWD/envoy/plugin.json
+(cd "$folder" && "$command" preview "$plugin" access.log --html > preview.html)
+photograph "$folder/preview.html" docs/preview.png 1280,1050

@@ -2,7 +2,7 @@
 
 use super::fields::{self, Field, Role};
 use super::formats::PROGRAMS;
-use super::units::{Duration, Number};
+use super::units::{Duration, Number, Unit};
 use super::{Broken, Entry, integer, set, status};
 use crate::request::response_flags;
 
@@ -91,8 +91,12 @@ impl<'e> Collector<'e> {
                 }
             }
             Role::Duration => {
-                if let Some(found) = Duration::read(text).filter(|_| self.wins(role, rank)) {
+                let found = Duration::read(text).filter(|found| !is_date(*found, field));
+                let Some(found) = found else { return };
+                if self.wins(role, rank) {
                     self.duration = Some((field, found));
+                } else if let Some(sum) = self.with_nanoseconds(field, found) {
+                    self.duration = Some((field, Duration::Nanoseconds(sum)));
                 }
             }
             Role::Human => self.human = Duration::with_unit(text).or(self.human),
@@ -115,6 +119,17 @@ impl<'e> Collector<'e> {
         }
     }
 
+    /// Protobuf's JSON of a duration is whole seconds, and the nanoseconds beside them.
+    fn with_nanoseconds(&self, field: Field, found: Duration) -> Option<f64> {
+        let (first, Duration::Number(seconds)) = self.duration? else { return None };
+        let Duration::Number(nanoseconds) = found else { return None };
+        let are_parts = first.unit == Some(Unit::Seconds)
+            && field.unit == Some(Unit::Nanoseconds)
+            && !seconds.has_point
+            && nanoseconds.value < 1e9;
+        are_parts.then_some(seconds.value * 1e9 + nanoseconds.value)
+    }
+
     /// Methods are upper case on the wire; programs write them as they like.
     fn method(&mut self, text: &[u8], rank: u8) {
         let is_token = text.len() <= 32 && !text.contains(&b' ');
@@ -130,9 +145,16 @@ impl<'e> Collector<'e> {
     fn path(&mut self, text: &[u8], rank: u8) {
         let is_path = text.starts_with(b"/") || text == b"*";
         if !is_path && !has_scheme(text) {
-            // `users/17`, or a word that is no path at all: better than nothing.
-            let is_odd = text.contains(&b' ') || rank % 16 < 6;
+            // `users/17`, as Laravel and Akamai write it, or a word that is no path at all: better
+            // than nothing.
+            let is_path = text.contains(&b'/') && !text.contains(&b':');
+            let is_odd = text.contains(&b' ') || rank % 16 < if is_path { 5 } else { 6 };
             if is_odd || !self.wins(Role::Path, 1) {
+                return;
+            }
+            if is_path {
+                set(&mut self.entry.path, b"/");
+                self.entry.path.extend_from_slice(text);
                 return;
             }
         } else if !self.wins(Role::Path, rank) {
@@ -214,6 +236,12 @@ pub(super) fn software(program: usize) -> Option<(&'static str, Option<super::un
 /// Nanoseconds as a whole number; saturates.
 pub(super) fn whole(ns: f64) -> u64 {
     ns as u64
+}
+
+/// Seconds since 1970 and the like, as Akamai's `reqTimeSec`: no duration, whatever its key says.
+fn is_date(found: Duration, field: Field) -> bool {
+    const TEN_YEARS_NS: f64 = 3e17;
+    field.unit.is_some_and(|unit| found.in_unit(unit) > TEN_YEARS_NS)
 }
 
 fn has_scheme(text: &[u8]) -> bool {

@@ -313,13 +313,13 @@ fn by_name(key: &[u8]) -> Option<Field> {
     let known = DICTIONARY.fields.get(key).copied();
     if let Some(field) = known.filter(|field| field.role.is_some()) {
         let unit = match field.role {
-            Some(Role::Duration) => with_unit(key).map(|(_, unit)| unit),
+            Some(Role::Duration) => with_unit(key).next().map(|(_, unit)| unit),
             _ => None,
         };
         return Some(Field { unit, ..field });
     }
     let marks = known.map_or(0, |field| field.marks);
-    if let Some((stem, unit)) = with_unit(key) {
+    for (stem, unit) in with_unit(key) {
         let stem = stem.strip_suffix(b"in").unwrap_or(stem);
         let known = DICTIONARY.fields.get(stem).filter(|field| field.role == Some(Role::Duration));
         // `times` and `responses` are plurals.
@@ -343,8 +343,9 @@ fn by_name(key: &[u8]) -> Option<Field> {
     None
 }
 
-/// A key without the unit at its end, and that unit.
-fn with_unit(key: &[u8]) -> Option<(&[u8], Unit)> {
+/// A key without the unit at its end, and that unit; the longest first. `duration_s` ends with
+/// seconds, but also with nanoseconds.
+fn with_unit(key: &[u8]) -> impl Iterator<Item = (&[u8], Unit)> {
     const WORDS: [&[u8]; 16] = [
         b"milliseconds",
         b"microseconds",
@@ -363,7 +364,7 @@ fn with_unit(key: &[u8]) -> Option<(&[u8], Unit)> {
         b"ns",
         b"s",
     ];
-    WORDS.iter().find_map(|word| {
+    WORDS.iter().filter_map(move |word| {
         let stem = key.strip_suffix(*word).filter(|stem| !stem.is_empty())?;
         Some((stem, Unit::of_word(word)?))
     })
@@ -398,6 +399,8 @@ mod tests {
             ("latency_us", Unit::Microseconds),
             ("elapsedNanos", Unit::Nanoseconds),
             ("response_time_seconds", Unit::Seconds),
+            ("duration_s", Unit::Seconds),
+            ("duration_ns", Unit::Nanoseconds),
             ("duration_in_ms", Unit::Milliseconds),
             ("time_ms", Unit::Milliseconds),
             ("total_ns", Unit::Nanoseconds),

@@ -83,7 +83,6 @@ fn want(word: &'static str) -> Want {
 pub(super) struct Layouts {
     /// The layout of the last line that had one.
     last: usize,
-    plain: Vec<u8>,
 }
 
 impl Layouts {
@@ -92,9 +91,7 @@ impl Layouts {
         if !has_request(line) && memchr::memmem::find(line, b"<BADREQ>").is_none() {
             return None;
         }
-        let mut plain = std::mem::take(&mut self.plain);
-        without_colours(line, &mut plain);
-        let words = words(&plain);
+        let words = words(line);
         let order = std::iter::once(self.last).chain(0..LAYOUTS.len());
         let mut found = None;
         for place in order {
@@ -109,7 +106,6 @@ impl Layouts {
                 break;
             }
         }
-        self.plain = plain;
         found
     }
 }
@@ -129,7 +125,7 @@ pub(super) fn has_request(line: &[u8]) -> bool {
 }
 
 /// The line without what colours it in a terminal (ECMA-48, `CSI … m`).
-fn without_colours(line: &[u8], out: &mut Vec<u8>) {
+pub(super) fn without_colours(line: &[u8], out: &mut Vec<u8>) {
     out.clear();
     let mut rest = line;
     while let Some(at) = memchr::memchr(0x1b, rest) {
@@ -272,6 +268,8 @@ fn matches(wants: &[Want], words: &[Word<'_>], entry: &mut Entry) -> bool {
 }
 
 fn put_status(entry: &mut Entry, text: &[u8]) -> bool {
+    // uWSGI has the protocol and the status in brackets.
+    let text = text.strip_suffix(b")").unwrap_or(text);
     let code = if text == b"-1" { Some(0) } else { status(text) };
     entry.status = code.unwrap_or(0);
     code.is_some()

@@ -53,6 +53,8 @@ impl Format {
     pub const LOGFMT: Self = Self(6);
     /// Columns that another line names.
     pub const COLUMNS: Self = Self(7);
+    /// Labelled tab-separated values.
+    pub const LTSV: Self = Self(8);
 
     /// Its place among [`FORMATS`].
     #[must_use]
@@ -256,6 +258,15 @@ impl Parser {
     }
 
     fn text(&mut self, line: &[u8], entry: &mut Entry) -> Result<Format, Broken> {
+        if memchr::memchr(0x1b, line).is_some() {
+            let mut plain = Vec::with_capacity(line.len());
+            layout::without_colours(line, &mut plain);
+            return self.plain_text(&plain, entry);
+        }
+        self.plain_text(line, entry)
+    }
+
+    fn plain_text(&mut self, line: &[u8], entry: &mut Entry) -> Result<Format, Broken> {
         let broken = match text::parse(line, entry, &mut self.unescaped) {
             Ok((format, found)) => {
                 if let Some((number, place)) = found {
@@ -278,6 +289,10 @@ impl Parser {
             return Ok(format);
         }
         entry.clear();
+        if pairs::is_ltsv(line) {
+            let result = pairs::ltsv(line, Collector::new(entry), &mut self.shapes);
+            return self.settled(result, Format::LTSV, entry);
+        }
         if memchr::memchr(b'=', line).is_some() {
             let result = pairs::parse(line, Collector::new(entry), &mut self.shapes);
             match result {

@@ -42,6 +42,35 @@ pub(super) fn parse(
     collector.finish()
 }
 
+/// Whether the line has labels before colons, with tabs between (<http://ltsv.org>).
+pub(super) fn is_ltsv(line: &[u8]) -> bool {
+    let mut fields = line.split(|&byte| byte == b'\t').map(labelled);
+    matches!((fields.next(), fields.next()), (Some(Some(_)), Some(Some(_))))
+}
+
+/// A label and its value.
+fn labelled(field: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (label, value) = field.split_at_checked(memchr::memchr(b':', field)?)?;
+    let is_label = !label.is_empty() && label.iter().all(is_key);
+    is_label.then(|| (label, value.get(1..).unwrap_or_default()))
+}
+
+/// Reads labelled tab-separated values.
+///
+/// # Errors
+/// What is missing.
+pub(super) fn ltsv(
+    line: &[u8],
+    mut collector: Collector<'_>,
+    shapes: &mut Shapes,
+) -> Result<Option<Unsettled>, Broken> {
+    for (label, value) in line.split(|&byte| byte == b'\t').take(MAX_PAIRS).filter_map(labelled) {
+        let field = shapes.look_up(label);
+        collector.value(field, value);
+    }
+    collector.finish()
+}
+
 fn is_key(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':' | b'@' | b'#' | b'/')
 }

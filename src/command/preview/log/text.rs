@@ -45,7 +45,7 @@ pub(super) fn parse(
     } else {
         entry.set_request_line(request);
     }
-    entry.status = tail.word().and_then(status).ok_or(Broken::NoStatus)?;
+    entry.status = tail.status().ok_or(Broken::NoStatus)?;
     entry.strip_scheme();
     let mut peeked = tail;
     let second = peeked.word().unwrap_or_default();
@@ -89,7 +89,7 @@ fn request(line: &[u8]) -> Result<(&[u8], Tail<'_>), Broken> {
     for _ in 0..MAX_QUOTED {
         let Ok((text, mut tail)) = found else { break };
         let rest = tail.0;
-        if tail.word().and_then(status).is_some() && is_request(text) {
+        if tail.status().is_some() && is_request(text) {
             return found;
         }
         let Some(quote) = memchr::memchr(b'"', rest) else { break };
@@ -175,6 +175,15 @@ impl<'a> Tail<'a> {
         let end = closing_quote(text)?;
         self.0 = text.get(end + 1..).unwrap_or_default();
         text.get(..end)
+    }
+
+    /// The status, also in quotes, as those write it who put quotes around each field of nginx; a
+    /// dash in quotes is a referer.
+    fn status(&mut self) -> Option<u16> {
+        match self.quoted() {
+            Some(text) => status(text).filter(|code| *code > 0),
+            None => self.word().and_then(status),
+        }
     }
 
     /// The next field in quotes or the next word.
@@ -266,7 +275,8 @@ fn time(entry: &mut Entry, mut tail: Tail<'_>) -> Found {
             continue;
         }
         // Apache's seconds and microseconds.
-        let mut both = word.split(|&byte| byte == b'/').map(integer);
+        let plain = word.strip_prefix(b"**").and_then(|word| word.strip_suffix(b"**"));
+        let mut both = plain.unwrap_or(word).split(|&byte| byte == b'/').map(integer);
         if let (Some(Some(seconds)), Some(Some(us)), None) = (both.next(), both.next(), both.next())
             && seconds == us / 1_000_000
         {

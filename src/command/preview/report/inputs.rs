@@ -49,7 +49,8 @@ pub struct DurationReport {
 }
 
 pub(super) fn input(counts: &InputCounts) -> Input {
-    let formats = FORMATS.iter().zip(counts.formats).filter(|(_, count)| *count > 0);
+    let formats =
+        FORMATS.iter().zip(counts.formats.iter().copied()).filter(|(_, count)| *count > 0);
     let example =
         |(line, why, text): &(u64, Broken, String)| (*line, why.to_string(), text.clone());
     Input {

@@ -1,5 +1,6 @@
 //! Configuration updates of a running Envoy, and configurations that are refused.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -238,4 +239,38 @@ fn updates_of_labels_unit_namespace_and_limits() {
         (series(&envoy, requests).0, series(&envoy, "other_http_requests_total").0)
     });
     assert_eq!(envoy.vm_reloads(), 0);
+}
+
+/// Envoy reads buckets at its start. Until it is started again, an update of them changes nothing, and
+/// loses nothing.
+#[test]
+fn an_update_of_buckets_counts_in_the_old_ones_until_envoy_starts_again() {
+    const DURATION: &str = "http_request_duration_microseconds";
+    let upstream = Upstream::start();
+    let setup = Setup::new(upstream.address()).dynamic();
+    let filter = |buckets: &[u32]| json!({"metrics": {"request_duration": {"buckets": buckets}}});
+    let bounds = |envoy: &Envoy| envoy.scrape().label_values(&format!("{DURATION}_bucket"), "le");
+    let named = |bounds: &[&str]| bounds.iter().map(|bound| (*bound).to_owned()).collect();
+    let (old, new) = ([250, 7_500_000], [1_250, 8_000_000, 9_000_000]);
+    let send = |envoy: &Envoy| {
+        let response = http1::send(envoy.address(), &Request::get("/users/1")).unwrap();
+        assert_eq!(response.status, 200);
+    };
+    let count = |envoy: &Envoy| envoy.scrape().sum(&format!("{DURATION}_count"));
+
+    let mut envoy = setup.clone().filter(filter(&old)).start();
+    send(&envoy);
+    let old_bounds: BTreeSet<String> = named(&["250", "7500000", "+Inf"]);
+    eventually_equal("bounds", old_bounds.clone(), || bounds(&envoy));
+    assert!(envoy.update(&setup.clone().filter(filter(&new))));
+    send(&envoy);
+    eventually_equal("requests", 2.0, || count(&envoy));
+    assert_eq!(bounds(&envoy), old_bounds);
+    assert_eq!(envoy.vm_reloads(), 0);
+    drop(envoy);
+
+    let envoy = setup.filter(filter(&new)).start();
+    send(&envoy);
+    let new_bounds: BTreeSet<String> = named(&["1250", "8000000", "9000000", "+Inf"]);
+    eventually_equal("bounds", new_bounds, || bounds(&envoy));
 }
