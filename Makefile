@@ -114,6 +114,7 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 quality: ## print how well endpoints of made-up APIs are inferred
 	@tests/setup.sh rust
 	@cargo test --quiet --test core endpoint_quality::made_up -- --nocapture
+
 # What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
