@@ -110,6 +110,11 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	$(E2E) --no-fail-fast
 
+.PHONY: quality
+quality: ## print how well endpoints of made-up APIs are inferred
+	@tests/setup.sh rust
+	@cargo test --quiet --test core endpoint_quality::made_up -- --nocapture
+
 # What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
@@ -173,6 +178,7 @@ include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
 include tests/tools/applications/applications.mk
 include tests/tools/pictures/pictures.mk
+include tests/tools/train/train.mk
 
 .PHONY: versions
 versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table

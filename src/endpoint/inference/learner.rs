@@ -178,7 +178,7 @@ impl Inference {
     fn is_literal(&self, place: Place, tokens: &[Token<'_>]) -> bool {
         match tokens.get(place.index).map(|token| token.kind) {
             None | Some(Kind::Identifier(_)) => false,
-            Some(Kind::Version) => true,
+            Some(Kind::Version | Kind::Language) => true,
             Some(Kind::Word) => {
                 let mut sum = tokens.get(place.index).map_or(0, |token| i32::from(token.score));
                 score::at_place(place, tokens, self.facts.as_ref(), |which| {
@@ -305,9 +305,33 @@ impl Inference {
                 why: match token.kind {
                     Kind::Identifier(form) => form.to_string(),
                     Kind::Version => "a version of the API".to_owned(),
+                    Kind::Language => "a language that the path begins with".to_owned(),
                     Kind::Word => self.reasons(place, tokens),
                 },
             });
+            place = place.after(token, literal);
+        }
+        all
+    }
+
+    /// For each segment that is no identifier by its form the numbers of its traits, each with how
+    /// often it counts, and whether it stays.
+    #[cfg(route_metrics_train)]
+    pub fn traits(&self, path: &CanonicalPath<'_>) -> Vec<Option<(Vec<(usize, i32)>, bool)>> {
+        let mut tokens = [Token::default(); MAX_SEGMENTS];
+        let tokens = self.look(path, &mut tokens);
+        let mut place = Place::START;
+        let mut all = Vec::new();
+        for token in tokens {
+            let literal = self.is_literal(place, tokens);
+            all.push((token.kind == Kind::Word).then(|| {
+                let mut traits = Vec::new();
+                score::of_word(token, |which, times| traits.push((which as usize, times)));
+                score::at_place(place, tokens, self.facts.as_ref(), |which| {
+                    traits.push((which as usize, 1));
+                });
+                (traits, literal)
+            }));
             place = place.after(token, literal);
         }
         all

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 fn configuration() -> Value {
     json!({
         "metrics": {"request_size": {"enabled": true}},
-        "endpoint": {"templates": ["/users/{id}", "POST /orders/{order_id}/items"]},
+        "endpoint": {"templates": ["/users/{id}", "POST /orders/{order_id}/items", "/x/{*rest}"],
+                     "inference": "off"},
         "custom_metrics": [
             {"name": "rows_total", "type": "counter", "match": {"response_headers": {"x-rows": "*"}},
              "value": {"from": "response_header", "name": "x-rows"},
@@ -87,7 +88,8 @@ fn envoy(upstream: &Upstream, plugin: Plugin) -> Envoy {
 }
 
 /// The lines of the scrape that are the filter's. Left out are durations, which differ from run to run, and
-/// what a metric is called and is, which stands in other lines, too.
+/// what a metric is called and is, which stands in other lines, too. Labels are sorted: Prometheus gives them no
+/// order, and Envoy shows its own tags as they were defined, those of expressions by name.
 fn lines(envoy: &Envoy) -> BTreeSet<String> {
     let text = String::from_utf8(envoy.scrape_bytes()).expect("the scrape is a text");
     let timed =
@@ -96,8 +98,18 @@ fn lines(envoy: &Envoy) -> BTreeSet<String> {
     text.lines()
         .filter(|line| own.iter().any(|name| line.starts_with(name)))
         .filter(|line| !timed.iter().any(|name| line.starts_with(name)))
-        .map(str::to_owned)
+        .map(sorted)
         .collect()
+}
+
+/// A line with its labels in order.
+fn sorted(line: &str) -> String {
+    let Some((name, rest)) = line.split_once('{') else { return line.to_owned() };
+    let Some((labels, value)) = rest.rsplit_once('}') else { return line.to_owned() };
+    let mut labels: Vec<&str> = labels.split("\",").collect();
+    labels.iter_mut().for_each(|label| *label = label.trim_end_matches('"'));
+    labels.sort_unstable();
+    format!("{name}{labels:?}{value}")
 }
 
 fn scraped(host: Host) -> BTreeSet<String> {

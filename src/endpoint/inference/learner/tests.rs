@@ -1,7 +1,7 @@
 use crate::test;
 use proptest::prelude::*;
 
-use super::super::token;
+use super::super::form;
 use super::super::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
 use super::*;
 
@@ -83,7 +83,7 @@ fn common_identifiers_are_what_a_closer_look_says() {
         "decade",
         "7f9c0d1e-58a1-4e0a-9f5b-2d3c4b5a697g",
     ] {
-        if let Some(form) = token::common_form(text.as_bytes()) {
+        if let Some(form) = form::common_form(text.as_bytes()) {
             for index in [0, 7] {
                 let kind = Token::new(text.as_bytes(), index, &lexicon).kind;
                 assert_eq!(kind, Kind::Identifier(form), "{text}");
