@@ -86,16 +86,9 @@ fn made_up_paths_that_an_application_answers() {
     expect_own_labels(&envoy, scan.len());
 }
 
-/// A path of four known words below one of three, a different one for each number below 65,856.
+/// A path of known and unknown words, a different one for each number below 114,688.
 fn deep(number: usize) -> String {
-    let word = |place: u32| WORDS[number / 28_usize.pow(place) % 28];
-    format!(
-        "/{}/{}/{}/{}",
-        ["api", "admin", "internal"][number / 21_952 % 3],
-        word(0),
-        word(1),
-        word(2)
-    )
+    format!("/{}/{}/{}", name(number), WORDS[number % 28], name(number / 28))
 }
 
 /// A name that is in no vocabulary.
