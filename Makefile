@@ -39,7 +39,7 @@ CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
 CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
 # requests run often says #[inline(always)] itself. See "Size" in tests/tools/bench/README.md.
-MODULE_FLAGS := -Cllvm-args=--inline-threshold=5 -Cllvm-args=--inlinehint-threshold=20
+MODULE_FLAGS := -Cllvm-args=--inline-threshold=3 -Cllvm-args=--inlinehint-threshold=15
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
 REMAP = cargo fetch --quiet --target wasm32-wasip1; \
