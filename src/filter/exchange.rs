@@ -8,7 +8,7 @@ use super::Filter;
 use crate::endpoint::Inference;
 use crate::host::{CREATE_ONLY, Host};
 use crate::secret::Secret;
-use crate::series::{Learner, keys};
+use crate::series::{Learner, Told, keys};
 
 /// The environment variable with the secret from which the key of hashed values is made.
 pub const HASH_KEY: &str = "METRICS_HASH_KEY";
@@ -73,7 +73,7 @@ impl Learner for Inference {
         self.is_full()
     }
 
-    fn still_used(&self, told: &dyn Fn(&mut dyn FnMut(&[u8]))) -> Vec<u8> {
+    fn still_used(&self, told: &Told<'_>) -> Vec<u8> {
         self.still_used(told)
     }
 }

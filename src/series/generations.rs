@@ -20,6 +20,9 @@ const TRIES: usize = 4;
 /// Bytes of the number of a generation.
 const NUMBER: usize = 4;
 
+/// Hands out all news there are, each time it is called.
+pub type Told<'a> = dyn Fn(&mut dyn FnMut(&[u8])) + 'a;
+
 /// What learns, as the exchange sees it.
 pub trait Learner {
     /// The next news to tell, `None` where there is none.
@@ -31,7 +34,7 @@ pub trait Learner {
     /// Whether so much was told that a new generation must begin.
     fn is_full(&self) -> bool;
     /// What is still used of what was told. `told` hands all of it out, each time it is called.
-    fn still_used(&self, told: &dyn Fn(&mut dyn FnMut(&[u8]))) -> Vec<u8>;
+    fn still_used(&self, told: &Told<'_>) -> Vec<u8>;
 }
 
 /// The log, as far as this VM has read it.

@@ -7,6 +7,9 @@
 
 use crate::endpoint::hash::{self, KeyMap};
 
+/// Hands out all news there are, each time it is called.
+pub type Told<'a> = dyn Fn(&mut dyn FnMut(&[u8])) + 'a;
+
 /// Bytes of facts told and heard after which a worker tells no more, until what is not used is
 /// forgotten. The log of all workers stays below this and what each worker can have untold.
 pub const MAX_LOG_BYTES: usize = 192 * 1024;
@@ -295,7 +298,7 @@ impl Facts {
 
     /// Of all facts, which `told` hands out each time it is called, those that are used most on
     /// this worker, at most three eighths of what there may be; none that came once and never again.
-    pub fn still_used(&self, told: &dyn Fn(&mut dyn FnMut(&[u8]))) -> Vec<u8> {
+    pub fn still_used(&self, told: &Told<'_>) -> Vec<u8> {
         let mut bytes = [0; LEVELS];
         self.each_used(told, |level, fact| {
             if let Some(bytes) = bytes.get_mut(level) {
@@ -327,7 +330,7 @@ impl Facts {
         kept
     }
 
-    fn each_used(&self, told: &dyn Fn(&mut dyn FnMut(&[u8])), mut fact: impl FnMut(usize, &[u8])) {
+    fn each_used(&self, told: &Told<'_>, mut fact: impl FnMut(usize, &[u8])) {
         told(&mut |facts: &[u8]| {
             for bytes in facts.as_chunks::<FACT_BYTES>().0 {
                 if let Some((kind, node, child)) = parse(bytes) {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Fact, Facts, JOINS, MAX_CHILDREN, Node};
+use super::facts::{Fact, Facts, JOINS, MAX_CHILDREN, Node, Told};
 use super::lexicon::Lexicon;
 use super::memory::Memory;
 use super::recent::{Key, Recent};
@@ -247,7 +247,7 @@ impl Inference {
     /// What is still used of all news, which `told` hands out each time it is called: at most three
     /// eighths of [`MAX_LOG_BYTES`](super::MAX_LOG_BYTES), in the form of news.
     #[must_use]
-    pub fn still_used(&self, told: &dyn Fn(&mut dyn FnMut(&[u8]))) -> Vec<u8> {
+    pub fn still_used(&self, told: &Told<'_>) -> Vec<u8> {
         self.facts.as_ref().map_or_else(Vec::new, |facts| facts.still_used(told))
     }
 
