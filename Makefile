@@ -39,7 +39,7 @@ CARGO_WASM := cargo rustc --lib --crate-type cdylib --target wasm32-wasip1
 CARGO_MODULE := $(CARGO_WASM) --profile module
 # LLVM repeats a function at its callers far more readily than the time that it saves is worth: what
 # requests run often says #[inline(always)] itself. See "Size" in tests/tools/bench/README.md.
-MODULE_FLAGS := -Cllvm-args=--inline-threshold=5 -Cllvm-args=--inlinehint-threshold=20
+MODULE_FLAGS := -Cllvm-args=--inline-threshold=3 -Cllvm-args=--inlinehint-threshold=15
 # Paths of this machine stay out of the module, so that it is the same wherever it is built. The
 # folders of the registry are named by where it is mirrored, and are there only after a fetch.
 REMAP = cargo fetch --quiet --target wasm32-wasip1; \
@@ -110,6 +110,11 @@ test-e2e: stack-programs envoys trap ## run the end-to-end tests in real Envoys
 	@tests/setup.sh prometheus django
 	$(E2E) --no-fail-fast
 
+.PHONY: quality
+quality: ## print how well endpoints of made-up APIs are inferred
+	@tests/setup.sh rust
+	@cargo test --quiet --test core endpoint_quality::made_up -- --nocapture
+
 # What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
@@ -175,6 +180,7 @@ include tests/tools/fuzz/fuzz.mk
 include tests/e2e/soak.mk
 include tests/tools/applications/applications.mk
 include tests/tools/pictures/pictures.mk
+include tests/tools/train/train.mk
 
 .PHONY: versions
 versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table

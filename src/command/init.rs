@@ -233,7 +233,11 @@ impl Start {
         let needed = openapi::configuration(&all, all.len());
         for limits in [found.get("limits"), needed.get("limits")] {
             for (key, value) in limits.and_then(Value::as_object).into_iter().flatten() {
-                let own = self.plugin["limits"][key].as_u64();
+                let limit = |key: &str| self.plugin["limits"][key].as_u64();
+                let own = match key.as_str() {
+                    "max_endpoints" => limit(key).or(limit("max_values_per_label")),
+                    _ => limit(key),
+                };
                 if own.is_none_or(|own| value.as_u64().is_some_and(|value| value > own)) {
                     if let (Some(own), true) = (own, self.own > 0) {
                         self.notes.push(format!("limits.{key} is raised from {own} to {value}"));

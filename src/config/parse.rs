@@ -130,7 +130,7 @@ mod tests {
     fn nothing_means_the_defaults() {
         for text in ["", " \n", "{}", "\n{}"] {
             let config = parse(text.as_bytes()).unwrap();
-            assert!(config.enabled && config.limits.values() == 100, "{text:?}");
+            assert!(config.enabled && config.limits.max_values_per_label == 100, "{text:?}");
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
         let config = parse(&message.encode_to_vec()).unwrap();
         assert_eq!(config.namespace, "django");
         assert!((config.sampling.rate - 0.25).abs() < f64::EPSILON);
-        assert_eq!(config.limits.max_values_per_label, Some(50));
+        assert_eq!(config.limits.max_values_per_label, 50);
     }
     #[test]
     fn text_that_is_no_number_is_refused_where_one_is_expected() {

@@ -17,6 +17,8 @@ use std::fmt;
 use hashbrown::HashTable;
 
 pub use decide::{Asked, Decided, Knowledge, Learners, decide};
+#[cfg(route_metrics_train)]
+pub use inference::tried;
 pub use inference::{Inference, MAX_LOG_BYTES, MAX_NEWS_BYTES, Reason};
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
 pub use regex::MAX_TEXT_BYTES;

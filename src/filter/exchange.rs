@@ -5,9 +5,10 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use super::Filter;
+use crate::endpoint::Inference;
 use crate::host::{CREATE_ONLY, Host};
 use crate::secret::Secret;
-use crate::series::{APPEND_TRIES, Append, keys};
+use crate::series::{Learner, Told, keys};
 
 /// The environment variable with the secret from which the key of hashed values is made.
 pub const HASH_KEY: &str = "METRICS_HASH_KEY";
@@ -48,21 +49,31 @@ impl<H: Host> Filter<H> {
     /// Tells the other workers what this one has learned and what waits for a place, and takes in
     /// what they have.
     pub(super) fn exchange(&mut self) {
-        let Self { host, learners, learned, unsent, registry, .. } = self;
+        let Self { host, learners, learned, registry, .. } = self;
         registry.exchange(host);
-        let adaptive = std::cell::RefCell::new(&mut learners.adaptive);
-        let merge = |entry: &[u8]| {
-            adaptive.borrow_mut().merge(entry);
-        };
-        learned.sync(host, merge);
-        while let Some(news) = unsent.take().or_else(|| adaptive.borrow_mut().take_news()) {
-            let moved = || learned.append(host, &news, merge) == Append::Moved;
-            if std::iter::repeat_with(moved).take(APPEND_TRIES).all(|moved| moved) {
-                // So many others write just now that this one waits for the next time.
-                *unsent = Some(news);
-                return;
-            }
-            learned.sync(host, merge);
-        }
+        learned.exchange(host, &mut learners.adaptive);
+    }
+}
+
+impl Learner for Inference {
+    fn take_news(&mut self) -> Option<Vec<u8>> {
+        self.take_news()
+    }
+
+    fn merge(&mut self, news: &[u8]) {
+        // What is malformed is of no worker.
+        self.merge(news);
+    }
+
+    fn begin_anew(&mut self) {
+        self.begin_anew();
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full()
+    }
+
+    fn still_used(&self, told: &Told<'_>) -> Vec<u8> {
+        self.still_used(told)
     }
 }

@@ -23,9 +23,9 @@ use crate::labels::value;
 use crate::plan::{self, Capacity, Plan};
 use crate::request::{Kept, Outcome, Pool};
 use crate::sampling::Random;
+use crate::series::Generations;
 use crate::series::open_requests::Active;
 use crate::series::registry::{Registry, ValueId};
-use crate::series::{SharedList, keys};
 use by_id::ById;
 use configured::Root;
 use decisions::{Decision, Decisions};
@@ -46,9 +46,7 @@ pub struct Filter<H> {
     active: Active,
     random: Random,
     learners: Learners,
-    learned: SharedList,
-    /// What was learned and could not be told to the other workers yet.
-    unsent: Option<Vec<u8>>,
+    learned: Generations,
     roots: ById<Root>,
     streams: ById<Stream>,
     pool: Pool,
@@ -115,8 +113,7 @@ impl<H: Host> Filter<H> {
             active: Active::new(seed),
             random: Random::new(seed),
             learners: Learners::default(),
-            learned: SharedList::new(keys::LEARNED.to_owned()),
-            unsent: None,
+            learned: Generations::default(),
             roots: ById::default(),
             streams: ById::default(),
             pool: Pool::default(),

@@ -142,7 +142,7 @@ impl Compiler<'_> {
         } = *limits;
         for (name, value, range) in [
             ("max_labels_per_metric", max_labels_per_metric, 1..=10),
-            ("max_values_per_label", max_values_per_label.unwrap_or(1), 1..=1_000_000),
+            ("max_values_per_label", max_values_per_label, 1..=1_000_000),
             ("max_endpoints", max_endpoints.unwrap_or(1), 1..=1_000_000),
             ("max_series_per_metric", max_series_per_metric, 1..=1_000_000),
             ("max_label_value_length", max_label_value_length, 16..=1024),

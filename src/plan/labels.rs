@@ -84,7 +84,7 @@ impl Compiler<'_> {
             values: self.full_name(name),
             max_values: match source {
                 SourcePlan::Endpoint => self.config.limits.endpoints() as usize,
-                _ => self.config.limits.values() as usize,
+                _ => self.config.limits.max_values_per_label as usize,
             },
             source,
             choice: Choice { listed: None, absent: NONE.to_owned(), unlisted: OTHER.to_owned() },
@@ -105,7 +105,7 @@ impl Compiler<'_> {
         let limits = &self.config.limits;
         let limit = match label.from {
             Source::Endpoint => (limits.endpoints() as usize, limits.endpoints_key()),
-            _ => (limits.values() as usize, "limits.max_values_per_label"),
+            _ => (limits.max_values_per_label as usize, "limits.max_values_per_label"),
         };
         self.limited_label(path, name, label, limit)
     }

@@ -122,7 +122,7 @@ impl Compiler<'_> {
             Some(_) => "detailed.limits.max_values_per_label",
             None => "limits.max_values_per_label",
         };
-        let max = max.unwrap_or(self.config.limits.values()) as usize;
+        let max = max.unwrap_or(self.config.limits.max_values_per_label) as usize;
         let endpoint = self.named_label("detailed", "endpoint", false);
         let mut places: Vec<usize> = endpoint.map(|label| self.place(label)).into_iter().collect();
         for (key, label) in [("org", &detailed.org), ("user", &detailed.user)] {

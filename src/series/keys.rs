@@ -10,8 +10,18 @@ pub const SECRET: &str = "route-metrics/1/secret";
 /// The key of hashed label values, where no variable gives one: 16 bytes, written once.
 pub const HASH_KEY: &str = "route-metrics/1/hash-key";
 
-/// What was learned of paths: a list.
-pub const LEARNED: &str = "route-metrics/2/learned";
+/// Which generation of what was learned of paths holds: 4 bytes.
+pub const LEARNED: &str = "route-metrics/3/learned";
+
+/// What was told in a generation, one of two: a list.
+pub fn learned(slot: u32) -> String {
+    format!("route-metrics/3/learned/{slot}")
+}
+
+/// What a generation began with, one of two.
+pub fn learned_base(slot: u32) -> String {
+    format!("route-metrics/3/learned/base/{slot}")
+}
 
 /// The values of a label: a list, in the order of their ids.
 pub fn values(list: &str) -> String {

@@ -14,6 +14,7 @@
 
 mod budget;
 mod family;
+mod generations;
 mod handle;
 pub mod keys;
 mod limits;
@@ -27,6 +28,7 @@ mod values;
 mod waiting;
 
 pub use budget::{Claim, Key, MAX_LABELS, Series};
+pub use generations::{Generations, Learner, Told};
 pub use shapes::Shapes;
 pub use shared_list::{APPEND_TRIES, Append, SharedList};
 pub use values::{OTHER_ID, Values};

@@ -39,6 +39,23 @@ impl SharedList {
         Self { name, page: 0, bytes: Vec::new(), cas: CREATE_ONLY, read: 0, len: 0 }
     }
 
+    /// Empties the pages of a list that nobody needs any more, for as long as `is_due` says so
+    /// when a page was read. False where it is not, or the host refused. A page keeps an entry of
+    /// no bytes, and what others write meanwhile stays.
+    pub fn clear(host: &impl Host, name: &str, is_due: impl Fn() -> bool) -> bool {
+        const EMPTY: [u8; 2] = [0; 2];
+        let mut page = Vec::new();
+        for number in 0_u32.. {
+            page.clear();
+            let key = format!("{name}/{number}");
+            let Some(cas) = host.shared_get(&key, &mut page) else { return true };
+            if !is_due() || host.shared_set(&key, &EMPTY, cas) == SharedWrite::Failed {
+                return false;
+            }
+        }
+        true
+    }
+
     /// How many entries were handed out.
     pub fn len(&self) -> usize {
         self.len

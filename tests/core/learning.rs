@@ -16,7 +16,7 @@ fn told(seed: u64) -> (Recorder, Vec<u8>) {
     }
     second.tick();
     let mut facts = Vec::new();
-    host.shared_get("route-metrics/2/learned/0", &mut facts);
+    host.shared_get("route-metrics/3/learned/0/0", &mut facts);
     (host, facts)
 }
 
@@ -41,6 +41,7 @@ fn a_worker_that_comes_later_has_the_names_of_the_others() {
     }
     later.tick();
     let mut now = Vec::new();
-    host.shared_get("route-metrics/2/learned/0", &mut now);
+    host.shared_get("route-metrics/3/learned/0/0", &mut now);
+    assert!(!facts.is_empty());
     assert_eq!(now, facts, "all of it was known");
 }

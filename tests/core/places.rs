@@ -14,7 +14,7 @@ const TIMES: u64 = 200;
 const AT_LEAST: u64 = 160;
 
 /// The values of the endpoint label that the default configuration allows.
-const MAX_ENDPOINTS: usize = 500;
+const MAX_ENDPOINTS: usize = 100;
 
 struct Process {
     workers: Vec<Worker>,

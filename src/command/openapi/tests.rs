@@ -406,8 +406,8 @@ fn limits_are_raised_only_where_they_must_be() {
         import.add(Path::new("s"), with_paths(&keys).to_string().as_bytes()).unwrap();
         import.configuration().0.get("limits").cloned()
     };
-    assert_eq!(configuration(498, 3), None);
-    assert_eq!(configuration(499, 3), Some(json!({"max_endpoints": 600})));
+    assert_eq!(configuration(98, 3), None);
+    assert_eq!(configuration(99, 3), Some(json!({"max_endpoints": 200})));
     assert_eq!(configuration(2, 130), Some(json!({"max_label_value_length": 140})));
     let thousand = json!({"max_endpoints": 1100, "max_series_per_metric": 4000});
     assert_eq!(configuration(1000, 3), Some(thousand));

@@ -78,6 +78,9 @@ fn folding_is_that_of_the_filter() {
     let metric = report.metrics.iter().find(|row| row.metric == "http_requests_total").unwrap();
     assert_eq!((metric.series, metric.series_limit), (4, 2000));
     assert!(report.notes.iter().any(|note| note.contains("limits fold")));
+    let raise = "`endpoint` has 5 places, so 4 endpoints went to _OTHER: where they are the \
+                 application's own, raise `limits.max_endpoints` to 200";
+    assert!(report.notes.iter().any(|note| note.starts_with(raise)), "{:?}", report.notes);
 }
 
 #[test]
@@ -185,7 +188,7 @@ fn the_text_has_every_part() {
         "template             1            9  100.0%",
         "/users/{id}",
         "http_requests_total                               1    2,000",
-        "endpoint 1/500",
+        "endpoint 1/100",
         "No overflow",
         "one scrape",
     ] {

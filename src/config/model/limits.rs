@@ -13,12 +13,12 @@ pub struct Limits {
     /// Labels on one metric, 1 to 10. More are refused at configuration.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 10)))]
     pub max_labels_per_metric: u32,
-    /// Values of one label, `_OTHER` among them, 1 to 1,000,000. Without it 100, and 500 for
-    /// endpoints. Traffic earns them (docs/cardinality.md); what has no place is `_OTHER`.
+    /// Values of one label, `_OTHER` among them, 1 to 1,000,000. Traffic earns them
+    /// (docs/cardinality.md); what has no place is `_OTHER`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
-    pub max_values_per_label: Option<u32>,
+    pub max_values_per_label: u32,
     /// Endpoints, `_OTHER` and `_UNMATCHED` among them, 1 to 1,000,000. Without it
-    /// `max_values_per_label` where that is set, else 500.
+    /// `max_values_per_label`. To be raised for an application with more of them.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_endpoints: Option<u32>,
     /// Series of one metric, 1 to 1,000,000. What comes later is counted under `_OTHER`.
@@ -34,7 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_labels_per_metric: 10,
-            max_values_per_label: None,
+            max_values_per_label: 100,
             max_endpoints: None,
             max_series_per_metric: 2000,
             max_label_value_length: 120,
@@ -43,19 +43,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The values that a label may have, if it is not that of endpoints.
-    #[must_use]
-    pub fn values(&self) -> u32 {
-        self.max_values_per_label.unwrap_or(100)
-    }
-
-    /// The endpoints that there may be. Applications often have hundreds.
+    /// The endpoints that there may be.
     #[must_use]
     pub fn endpoints(&self) -> u32 {
-        self.max_endpoints.or(self.max_values_per_label).unwrap_or(500)
+        self.max_endpoints.unwrap_or(self.max_values_per_label)
     }
 
-    /// The key to raise where that is too few.
+    /// The key that says so.
     #[must_use]
     pub fn endpoints_key(&self) -> &'static str {
         match self.max_endpoints {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Fact, Facts, JOINS, MAX_CHILDREN, Node};
+use super::facts::{Fact, Facts, JOINS, MAX_CHILDREN, Node, Told};
 use super::lexicon::Lexicon;
 use super::memory::Memory;
 use super::recent::{Key, Recent};
@@ -17,9 +17,6 @@ use crate::config::InferenceMode;
 use crate::endpoint::hash;
 use crate::endpoint::path::{CanonicalPath, Form, MAX_SEGMENTS};
 use crate::secret::Secret;
-
-/// Children of each class that were seen once or twice and are remembered per node.
-const MAX_ONCE: u8 = 14;
 
 /// Requests before a node can collapse.
 const MIN_REQUESTS: u8 = 12;
@@ -159,7 +156,7 @@ impl Inference {
         finish(path, out);
         if let Some(facts) = &mut self.facts
             && !tokens.is_empty()
-            && !facts.node(place.node).is(Node::END)
+            && !facts.arrive(place.node)
         {
             facts.tell(Fact::End, place.node, 0);
         }
@@ -181,7 +178,7 @@ impl Inference {
     fn is_literal(&self, place: Place, tokens: &[Token<'_>]) -> bool {
         match tokens.get(place.index).map(|token| token.kind) {
             None | Some(Kind::Identifier(_)) => false,
-            Some(Kind::Version) => true,
+            Some(Kind::Version | Kind::Language) => true,
             Some(Kind::Word) => {
                 let mut sum = tokens.get(place.index).map_or(0, |token| i32::from(token.score));
                 score::at_place(place, tokens, self.facts.as_ref(), |which| {
@@ -222,8 +219,8 @@ impl Inference {
 
     /// What this worker has learned and not told yet, as bytes for [`Inference::merge`] on the
     /// others; `None` where there is nothing left. It is at most
-    /// [`MAX_NEWS_BYTES`](super::MAX_NEWS_BYTES) at a time and
-    /// [`MAX_LOG_BYTES`](super::MAX_LOG_BYTES) in the life of a process.
+    /// [`MAX_NEWS_BYTES`](super::MAX_NEWS_BYTES) at a time, and ends at
+    /// [`MAX_LOG_BYTES`](super::MAX_LOG_BYTES) of all workers until [`Inference::begin_anew`].
     pub fn take_news(&mut self) -> Option<Vec<u8>> {
         self.facts.as_mut()?.take_news()
     }
@@ -232,6 +229,26 @@ impl Inference {
     /// False, and nothing taken in, if the bytes are malformed.
     pub fn merge(&mut self, facts: &[u8]) -> bool {
         self.facts.as_mut().is_none_or(|own| own.merge(facts))
+    }
+
+    /// Whether so much was told by all workers that what is not used should be forgotten.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.facts.as_ref().is_some_and(Facts::is_full)
+    }
+
+    /// Forgets what was learned, but for news that nobody has taken yet.
+    pub fn begin_anew(&mut self) {
+        if let Some(facts) = &mut self.facts {
+            facts.begin_anew();
+        }
+    }
+
+    /// What is still used of all news, which `told` hands out each time it is called: at most three
+    /// eighths of [`MAX_LOG_BYTES`](super::MAX_LOG_BYTES), in the form of news.
+    #[must_use]
+    pub fn still_used(&self, told: &Told<'_>) -> Vec<u8> {
+        self.facts.as_ref().map_or_else(Vec::new, |facts| facts.still_used(told))
     }
 
     /// Bytes on the heap, without the counts of labels.
@@ -288,9 +305,33 @@ impl Inference {
                 why: match token.kind {
                     Kind::Identifier(form) => form.to_string(),
                     Kind::Version => "a version of the API".to_owned(),
+                    Kind::Language => "a language that the path begins with".to_owned(),
                     Kind::Word => self.reasons(place, tokens),
                 },
             });
+            place = place.after(token, literal);
+        }
+        all
+    }
+
+    /// For each segment that is no identifier by its form the numbers of its traits, each with how
+    /// often it counts, and whether it stays.
+    #[cfg(route_metrics_train)]
+    pub fn traits(&self, path: &CanonicalPath<'_>) -> Vec<Option<(Vec<(usize, i32)>, bool)>> {
+        let mut tokens = [Token::default(); MAX_SEGMENTS];
+        let tokens = self.look(path, &mut tokens);
+        let mut place = Place::START;
+        let mut all = Vec::new();
+        for token in tokens {
+            let literal = self.is_literal(place, tokens);
+            all.push((token.kind == Kind::Word).then(|| {
+                let mut traits = Vec::new();
+                score::of_word(token, |which, times| traits.push((which as usize, times)));
+                score::at_place(place, tokens, self.facts.as_ref(), |which| {
+                    traits.push((which as usize, 1));
+                });
+                (traits, literal)
+            }));
             place = place.after(token, literal);
         }
         all
@@ -332,7 +373,7 @@ fn learn_word(facts: &mut Facts, at: u64, token: &Token<'_>, literal: bool) {
             true => (node.known, node.known_once()),
             false => (node.unknown, node.unknown_once()),
         };
-        if seen < MAX_CHILDREN && once < MAX_ONCE {
+        if seen < MAX_CHILDREN && once < facts.max_once() {
             facts.tell(if known { Fact::Known } else { Fact::Unknown }, at, token.hash);
             if !literal {
                 facts.tell(Fact::ValueWord, at, token.hash);

@@ -1,7 +1,8 @@
 //! Segments looked at lately: the same ones come again and again.
 
+use super::form::VERSION_DEPTH;
 use super::lexicon::Lexicon;
-use super::token::{Token, VERSION_DEPTH};
+use super::token::Token;
 
 /// The longest segment that is remembered, in bytes.
 const MAX_TEXT: usize = 32;
@@ -28,7 +29,11 @@ pub(super) struct Memory(Vec<Entry>);
 
 impl Memory {
     /// The command has room for the words of a whole log.
-    const PLACES: usize = if cfg!(target_arch = "wasm32") { Self::VM_PLACES } else { 16_384 };
+    const PLACES: usize = if cfg!(any(target_arch = "wasm32", route_metrics_train)) {
+        Self::VM_PLACES
+    } else {
+        16_384
+    };
     const VM_PLACES: usize = 2048;
 
     pub fn new() -> Self {

@@ -6,16 +6,18 @@
 //! what it gets. Identifiers are left out of the key, so that an endpoint is found whatever
 //! numbers its requests carry. Memory is allocated once, when the first label is kept.
 
+use super::form;
 use super::lexicon::Lexicon;
 use super::memory::Memory;
-use super::token::{self, Affix, Kind};
+use super::token::{Affix, Kind};
 use crate::endpoint::path::{CanonicalPath, Form};
 
 /// Labels that are kept in a VM. What fits nowhere displaces one of two.
 const VM_PLACES: usize = 512;
 
 /// The command has room for the paths of a whole log.
-const PLACES: usize = if cfg!(target_arch = "wasm32") { VM_PLACES } else { 64 * VM_PLACES };
+const PLACES: usize =
+    if cfg!(any(target_arch = "wasm32", route_metrics_train)) { VM_PLACES } else { 64 * VM_PLACES };
 
 /// The longest key, and the longest label, that is kept, in bytes.
 const MAX_KEY_BYTES: usize = 96;
@@ -73,7 +75,7 @@ impl Key {
 #[inline]
 fn identifier(segment: &[u8], index: usize, memory: &Memory, lexicon: &Lexicon) -> Option<u8> {
     let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'_' | b'-');
-    if let Some(form) = token::common_form(segment) {
+    if let Some(form) = form::common_form(segment) {
         return Some(FIRST_FORM + form as u8);
     }
     // Words of small letters are identifiers only if they are long.

@@ -86,7 +86,10 @@ fn shape(token: &Token<'_>, when: &mut impl FnMut(bool, Trait)) {
     when(sketch.digits > 1 || (sketch.digits > 0 && !token.all_known()), Trait::Digits);
     when(sketch.snake, Trait::Snake);
     when(sketch.kebab, Trait::Kebab);
-    when(sketch.dotted, Trait::Dotted);
+    let method = sketch.dotted && !sketch.file && token.all_known();
+    when(sketch.dotted && !method, Trait::Dotted);
+    when(method, Trait::Method);
+    when(sketch.version, Trait::VersionTail);
     when(sketch.words > 3, Trait::FourWords);
     when(sketch.sigil, Trait::Sigil);
     when(sketch.vowelless, Trait::Vowelless);
@@ -102,6 +105,7 @@ fn position(
     when: &mut impl FnMut(bool, Trait),
 ) {
     when(place.index == 0, Trait::First);
+    when(place.index == 0 && token.sketch.file, Trait::RootFile);
     when(place.index == 1, Trait::Second);
     if place.placeholders > 0 {
         when(true, Trait::AfterPlaceholder);
@@ -109,7 +113,7 @@ fn position(
         return;
     }
     let Some(previous) = previous else { return };
-    if previous.kind == Kind::Version {
+    if matches!(previous.kind, Kind::Version | Kind::Language) {
         when(true, Trait::AfterVersion);
     } else if previous.names_the_next() {
         when(true, Trait::AfterBy);
@@ -131,7 +135,7 @@ fn following(token: &Token<'_>, next: Option<&Token<'_>>, when: &mut impl FnMut(
                 when(true, Trait::BeforeIdentifier);
                 when(token.sketch.plural, Trait::PluralBeforeIdentifier);
             }
-            Kind::Version => when(true, Trait::BeforeVersion),
+            Kind::Version | Kind::Language => when(true, Trait::BeforeVersion),
             Kind::Word if next.is_known() => when(true, Trait::BeforeKnown),
             Kind::Word => when(true, Trait::BeforeUnknown),
         },

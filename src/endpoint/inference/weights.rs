@@ -25,9 +25,43 @@ macro_rules! traits {
 }
 
 /// The weight of a trait.
+#[cfg(not(route_metrics_train))]
 #[inline]
 pub(super) fn of(which: Trait) -> i32 {
     WEIGHTS.get(which as usize).copied().map_or(0, i32::from)
+}
+
+/// The weight of a trait, as it is tried now.
+#[cfg(route_metrics_train)]
+pub(super) fn of(which: Trait) -> i32 {
+    tried::WEIGHTS.with(|all| all.borrow().get(which as usize).copied().unwrap_or(0))
+}
+
+/// Weights that the training program tries.
+#[cfg(route_metrics_train)]
+pub mod tried {
+    use std::cell::RefCell;
+
+    std::thread_local! {
+        pub(super) static WEIGHTS: RefCell<Vec<i32>> =
+            RefCell::new(super::WEIGHTS.iter().map(|&it| i32::from(it)).collect());
+    }
+
+    /// The names of the traits and their weights.
+    pub fn get() -> Vec<(&'static str, i32)> {
+        WEIGHTS.with(|all| {
+            super::NAMES.iter().map(|it| it.0).zip(all.borrow().iter().copied()).collect()
+        })
+    }
+
+    /// Changes a weight.
+    pub fn set(which: usize, weight: i32) {
+        WEIGHTS.with(|all| {
+            if let Some(own) = all.borrow_mut().get_mut(which) {
+                *own = weight;
+            }
+        });
+    }
 }
 
 traits! {
@@ -55,7 +89,10 @@ traits! {
     Title = -112, "words joined by signs, with capitals";
     File = -25, "a file's name";
     UnusualJoin = -24, "other names are joined differently";
+    Method = 30, "known words joined by dots";
+    VersionTail = 90, "a version at its end";
     // Where it stands.
+    RootFile = 90, "a file at the root";
     First = 64, "the first segment";
     Second = -14, "the second segment";
     AfterPlaceholder = 16, "after an identifier";

@@ -41,4 +41,4 @@ wasm-as "${features[@]}" "$@" "$out.wat" --output "$out"
 rm "$out.wat"
 # Nothing of use lies below 1024, where the linker puts the far end of the stack: what an address and an offset
 # below 1024 add up to does not wrap around, so that the offset can stand in the load.
-wasm-opt "${features[@]}" -Oz --low-memory-unused "$@" "$out" --output "$out"
+wasm-opt "${features[@]}" -Oz --converge --low-memory-unused "$@" "$out" --output "$out"

@@ -82,7 +82,7 @@ impl Compiler<'_> {
             let message = "does not go with \"source\": \"event\", where the application reports the value; drop it";
             self.mistakes.add(format!("{at}.{key}"), message);
         }
-        let max_values = self.config.limits.values() as usize;
+        let max_values = self.config.limits.max_values_per_label as usize;
         let (map, allow, default) = (map.as_ref(), allow.as_deref(), default.as_deref());
         let limit = "limits.max_values_per_label";
         let choice = self.choice(at, Lists { map, allow, default, max_values, limit });

@@ -86,6 +86,15 @@ pub(super) fn notes(replay: &Replay, report: &Report) -> Vec<String> {
              were {all} endpoints, at the end of the log {settled}. With the output of --templates \
              as configuration each has a place from the start"
         ));
+        let limit = places(report).filter(|_| report.folded_endpoints_total > 0);
+        if let Some(limit) = limit {
+            notes.push(format!(
+                "`endpoint` has {limit} places, so {} endpoints went to _OTHER: where they are the \
+                 application's own, raise `limits.max_endpoints` to {} or more",
+                report.folded_endpoints_total,
+                (settled + 100).next_multiple_of(100).max(limit + 100)
+            ));
+        }
     }
     let too_long = replay.inputs.iter().flat_map(|input| &input.examples);
     if too_long.into_iter().any(|(_, why, _)| *why == Broken::TooLong) {
@@ -93,6 +102,12 @@ pub(super) fn notes(replay: &Replay, report: &Report) -> Vec<String> {
     }
     notes.extend(replay.host().complaints().into_iter().take(5));
     notes
+}
+
+/// The limit on endpoints, where a metric has them as a label.
+fn places(report: &Report) -> Option<usize> {
+    let mut labels = report.metrics.iter().flat_map(|row| &row.labels);
+    labels.find(|label| label.label == "endpoint").map(|label| label.limit)
 }
 
 /// Metrics that stay without series because a log does not hold what they are made of.

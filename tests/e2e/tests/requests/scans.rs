@@ -11,7 +11,7 @@ const TIMES: usize = 200;
 const AT_LEAST: f64 = 160.0;
 
 /// Endpoints that the default limits allow.
-const MAX_ENDPOINTS: usize = 500;
+const MAX_ENDPOINTS: usize = 100;
 
 /// Words that paths are made of everywhere, so that nothing takes them for identifiers.
 const WORDS: [&str; 28] = [
@@ -82,8 +82,63 @@ fn made_up_paths_that_an_application_answers() {
     let scan: Vec<Request> = (0..5000).map(|n| Request::get(made_up(n))).collect();
     send_all(&envoy, &scan);
     let before = endpoints(&envoy).len();
-    assert!(before <= 100, "{before} of the places for a scan that asks for each path once");
+    assert!(before <= 50, "{before} of the places for a scan that asks for each path once");
     expect_own_labels(&envoy, scan.len());
+}
+
+/// A path of known and unknown words, a different one for each number below 114,688.
+fn deep(number: usize) -> String {
+    format!("/{}/{}/{}", name(number), WORDS[number % 28], name(number / 28))
+}
+
+/// A name that is in no vocabulary.
+fn name(number: usize) -> String {
+    let syllables = ["ka", "ro", "mi", "ten", "vul", "sha", "bre", "lod"];
+    (0..4).map(|at| syllables[number / 8_usize.pow(at) % 8]).collect()
+}
+
+#[test]
+fn a_new_api_is_learned_after_twenty_thousand_made_up_paths() {
+    const MADE_UP: usize = 20_000;
+    let upstream = Upstream::start();
+    let envoy = envoy(&upstream);
+    for first in (0..MADE_UP).step_by(4000) {
+        let scan: Vec<Request> = (first..first + 4000).map(|n| Request::get(deep(n))).collect();
+        send_all(&envoy, &scan);
+        // Workers exchange what they have learned about once a second.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+    }
+    let api: [fn(usize) -> String; 4] = [
+        |n| format!("/warehouses/{}/stock", name(n * 7)),
+        |n| format!("/shipments/{}/parcels/{n}", name(n * 11)),
+        |n| format!("/carriers/{}", name(n * 13)),
+        |n| format!("/routes/{n}/stops"),
+    ];
+    let labels = [
+        "/warehouses/{id}/stock",
+        "/shipments/{id}/parcels/{id}",
+        "/carriers/{id}",
+        "/routes/{id}/stops",
+    ];
+    let ask = |from: usize, times: usize| -> Vec<Request> {
+        (from..from + times).flat_map(|n| api.map(|path| Request::get(path(n)))).collect()
+    };
+    // What is new is learned within some dozens of requests and a second.
+    let lessons = ask(0, 60);
+    send_all(&envoy, &lessons);
+    std::thread::sleep(std::time::Duration::from_millis(3000));
+    let before = labels.map(|label| counted(&envoy, label));
+    let asked = ask(1000, TIMES);
+    send_all(&envoy, &asked);
+    expect_own_labels(&envoy, MADE_UP + lessons.len() + asked.len());
+    for (label, before) in labels.into_iter().zip(before) {
+        let own = counted(&envoy, label) - before;
+        assert!(own >= AT_LEAST, "{own} of {TIMES} under {label}");
+    }
+}
+
+fn counted(envoy: &Envoy, endpoint: &str) -> f64 {
+    envoy.scrape().sum_where("http_requests_total", &[("endpoint", endpoint)])
 }
 
 #[test]
