@@ -230,7 +230,7 @@ impl Start {
             }
         }
         // Limits for all of them together, and not below what is there.
-        let needed = openapi::configuration(&all, all.len());
+        let needed = openapi::configuration(&all, &rules, all.len());
         for limits in [found.get("limits"), needed.get("limits")] {
             for (key, value) in limits.and_then(Value::as_object).into_iter().flatten() {
                 let limit = |key: &str| self.plugin["limits"][key].as_u64();
@@ -247,7 +247,7 @@ impl Start {
             }
         }
         // A limit of its own that was enough before.
-        let endpoints = all.len();
+        let endpoints = all.len() + rules.len();
         if let Ok(parsed) = config::parse(self.plugin.to_string().as_bytes())
             && (parsed.limits.endpoints() as usize) < endpoints + 2
         {

@@ -356,9 +356,9 @@ impl Import {
         let mut notes = self.notes.clone();
         notes.extend(drop_refused(&mut templates));
         notes.extend(self.named_paths());
-        let mut plugin = configuration(&templates, operations);
         let mut rules = self.rules(&templates);
         notes.extend(checked::drop_refused_rules(&mut rules));
+        let mut plugin = configuration(&templates, &rules, operations);
         if let (false, Some(endpoint)) = (rules.is_empty(), plugin["endpoint"].as_object_mut()) {
             endpoint.insert("rules".to_owned(), rules.into());
         }
@@ -382,13 +382,18 @@ fn method_of(key: &str) -> (Option<&str>, &str) {
 }
 
 /// The plugin configuration with these templates, which must be valid, and higher limits where the
-/// defaults are too low: `series` pairs of method and endpoint are expected.
+/// defaults are too low for them and for the endpoints of `rules`, which are not put in: `series`
+/// pairs of method and endpoint are expected.
 #[must_use]
-pub fn configuration(templates: &[String], series: usize) -> Value {
+pub fn configuration(templates: &[String], rules: &[Value], series: usize) -> Value {
     let paths: BTreeSet<&str> = templates.iter().map(|template| path_of(template)).collect();
+    // The endpoint of a rule need not be spelt as that of its template is shown, so each may need a
+    // place.
+    let of_rules: BTreeSet<&str> =
+        rules.iter().filter_map(|rule| rule["endpoint"].as_str()).collect();
     let defaults = config::Limits::default();
     let mut limits = serde_json::Map::new();
-    let needed = paths.len() + 2;
+    let needed = paths.len() + of_rules.len() + 2;
     if needed > defaults.endpoints() as usize {
         let values = (needed + SPARE_VALUES).next_multiple_of(100);
         limits.insert("max_endpoints".to_owned(), json!(values));

@@ -212,6 +212,6 @@ impl Report {
             .filter(|endpoint| !matches!(endpoint.source, Source::Exclude | Source::Unmatched))
             .map(|endpoint| endpoint.methods.len())
             .sum();
-        openapi::configuration(&self.templates, methods)
+        openapi::configuration(&self.templates, &[], methods)
     }
 }
