@@ -29,6 +29,10 @@ pub struct Config {
     pub root: u32,
     /// The plugin configuration.
     pub bytes: Vec<u8>,
+    /// Whether events are reported in response headers.
+    pub reports_in_headers: bool,
+    /// Whether events are posted.
+    pub takes_posts: bool,
     /// Envoy's numbers of its metrics, by those of their families.
     numbers: Vec<Option<usize>>,
 }
@@ -40,9 +44,13 @@ impl Config {
             raw,
             root: u32::MAX - CONFIGS.fetch_add(1, Ordering::Relaxed),
             bytes: bytes.to_vec(),
+            reports_in_headers: false,
+            takes_posts: false,
             numbers: Vec::new(),
         };
         if let Ok(plan) = plan::load(bytes, super::variable, Capacity::Checked) {
+            config.reports_in_headers = plan.events.response_header.is_some();
+            config.takes_posts = plan.events.path.is_some();
             declared(&plan).into_iter().for_each(|family| config.define(family));
         }
         config
