@@ -94,9 +94,9 @@ impl Envoy {
         }
     }
 
-    /// Has the configuration that was entered hold the series that others have made, where it declares them. Envoy
-    /// forgets a series with the last configuration that has touched it, so without this, counters would begin
-    /// anew with an update. Histograms can only be changed with a stream, and do.
+    /// Has the configuration that was entered hold the series that others have made. Envoy forgets a series with
+    /// the last configuration that has touched it, so without this, counters would begin anew with an update.
+    /// Those of histograms do: whatever touches one counts in it.
     pub fn keep(&self) {
         for series in &*self.series.borrow() {
             if series.kind != MetricKind::Histogram {

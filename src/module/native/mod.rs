@@ -43,11 +43,7 @@ impl Stream {
     /// Its number in the filter, which is told of it when it is first asked something: each call of the filter
     /// takes a lock, so hooks that it needs nothing of go without.
     fn number(&mut self, own: &mut Work, config: &Config) -> u32 {
-        *self.number.get_or_insert_with(|| {
-            let number = own.number();
-            own.filter.create(number, config.root);
-            number
-        })
+        *self.number.get_or_insert_with(|| own.create(config))
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Work {
     /// The filter.
     pub filter: Filter<Envoy>,
     configured: HashSet<u32>,
+    /// The configurations whose streams have told of the series that there were before, where Envoy changes no
+    /// metrics outside streams.
+    kept: HashSet<u32>,
     streams: u32,
     resting: VecDeque<u32>,
 }
@@ -59,6 +62,7 @@ impl Work {
         Self {
             filter: Filter::new(Envoy::new(), seed),
             configured: HashSet::new(),
+            kept: HashSet::new(),
             streams: 0,
             resting: VecDeque::new(),
         }
@@ -71,8 +75,17 @@ impl Work {
                 && self.configured.insert(config.root)
     }
 
-    /// The number of a new stream.
-    pub fn number(&mut self) -> u32 {
+    /// Tells the filter of a new stream of the configuration that was entered; gives its number.
+    pub fn create(&mut self, config: &Config) -> u32 {
+        if NEWER.outside.is_none() && self.kept.insert(config.root) {
+            self.filter.host().keep();
+        }
+        let number = self.number();
+        self.filter.create(number, config.root);
+        number
+    }
+
+    fn number(&mut self) -> u32 {
         match self.resting.len() > RESTING {
             true => self.resting.pop_front().unwrap_or_default(),
             false => {
@@ -207,6 +220,7 @@ pub fn forget(config: &Config) {
     drop(live);
     for worker in all() {
         run(worker, config, ptr::null_mut(), None, |own| {
+            own.kept.remove(&config.root);
             if own.configured.remove(&config.root) {
                 own.filter.forget(config.root);
             }
