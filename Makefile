@@ -127,7 +127,7 @@ native-memcheck: ## call the dynamic module's hooks under valgrind
 	cargo test --lib --features native module::native
 	@for minor in 38 39 40; do echo "Envoy 1.$$minor"; \
 		MOCK_ENVOY=1.$$minor PROPTEST_CASES=20 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet \
-			--error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite" \
+			--error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		cargo test --quiet --lib --features native module::native; done
 
 # All end-to-end tests but those that tests/wasm-only names, each with its reason.
