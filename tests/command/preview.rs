@@ -297,6 +297,15 @@ fn custom_metrics_are_in_the_report() {
     let notes = report["notes"].to_string();
     assert!(notes.contains("no request of the log belongs to `app_pro_total`"), "{notes}");
     assert!(notes.contains("the application reports `app_tasks_total`"), "{notes}");
+    // And in the table.
+    let table = success(&["preview", &plugin, "-"], ENVOY.as_bytes());
+    let words = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("{name} in {table}")).split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(words("app_reads_total")[1], "2");
+    assert_eq!(words("app_pro_total")[1], "0");
+    assert!(words("app_tasks_total").contains(&"application,"));
 }
 
 #[test]
