@@ -218,7 +218,7 @@ impl<T: Copy> Series<T> {
         let mut seen = 1;
         if price > 1 {
             seen = self.waiting.ask(hash);
-            if seen < price && self.waiting.is_eager() {
+            if seen < price && self.waiting.is_eager(seen) {
                 self.exchange(host);
                 if self.known.contains_key(&key) {
                     return admitted(false);

@@ -172,7 +172,7 @@ impl Values {
         if price > 1 {
             let hash = *hash.insert(self.secret.hash(text.as_bytes()));
             seen = self.waiting.ask(hash);
-            if seen < price && self.waiting.is_eager() {
+            if seen < price && self.waiting.is_eager(seen) {
                 self.exchange(host);
                 if let Some(id) = self.find(text) {
                     return Admission::Admitted { id, new: false };

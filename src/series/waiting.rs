@@ -6,7 +6,7 @@
 //! no count is ever too high. Counts halve each hour, so that what comes rarely does not add up.
 //!
 //! Workers exchange their tables through shared data, only while something waits: about once a
-//! second, and after some dozens of requests for what waits. Each adds to the shared table what has
+//! second, and after some requests for what waits. Each adds to the shared table what has
 //! changed in its own since the last time. So it hardly matters over how many workers requests are
 //! spread.
 
@@ -25,8 +25,11 @@ const HEAD: usize = 8;
 /// Tries of one exchange against other writers. The next one tries again.
 const TRIES: usize = 4;
 
-/// So many requests for what waits make an exchange worth its while before the next tick.
+/// So many requests for what waits make an exchange worth its while before the next tick, and so many
+/// where something is asked for again: others may have been asked for it, too, and a scan does not ask
+/// twice.
 const EARLY: u32 = 32;
+const EARLY_AGAIN: u32 = 8;
 
 /// A name of 16 bits, 0 for none, and a count of 16 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,9 +78,9 @@ impl Waiting {
     }
 
     /// Whether so much was asked for since the last exchange that the next one should not wait for
-    /// the tick.
-    pub fn is_eager(&self) -> bool {
-        self.changes >= EARLY
+    /// the tick, at the request for something that was `seen` so often.
+    pub fn is_eager(&self, seen: u32) -> bool {
+        self.changes >= if seen > 1 { EARLY_AGAIN } else { EARLY }
     }
 
     /// It does not wait any more.

@@ -215,6 +215,31 @@ fn bootstrap_has_a_tag_for_every_label_and_buckets_for_every_histogram() {
     }
 }
 
+/// Envoy Gateway gets the library's place, and what `--native` alone prints as a bootstrap.
+#[test]
+fn bootstrap_for_the_dynamic_module_can_be_that_of_envoy_gateway() {
+    let plugin = r#"{"namespace": "shop", "metrics": {"request_duration": {"buckets": [1, 2]}}}"#;
+    let alone = yaml(&stdout(&["bootstrap", "--native", "-"], plugin));
+    assert!(alone["stats_config"]["stats_tags"].is_null(), "labels need nothing: {alone}");
+    let guard = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+    assert_eq!(alone["layered_runtime"]["layers"][0]["static_layer"][guard], true);
+    let text = stdout(&["bootstrap", "--gateway", "--native", "-"], plugin);
+    let proxy = yaml(&text);
+    assert_eq!(proxy["kind"], "EnvoyProxy");
+    let module = &proxy["spec"]["dynamicModules"][0];
+    assert_eq!(module["name"], "route-metrics");
+    assert_eq!(module["source"]["type"], "Local");
+    assert_eq!(module["source"]["local"]["path"], "/module/libroute_metrics.so");
+    let bootstrap = &proxy["spec"]["bootstrap"];
+    assert_eq!(bootstrap["type"], "Merge");
+    assert_eq!(yaml(bootstrap["value"].as_str().unwrap()), alone);
+    // Without --native, there is no library.
+    let proxy = yaml(&stdout(&["bootstrap", "--gateway", "-"], plugin));
+    assert!(proxy["spec"]["dynamicModules"].is_null(), "{proxy}");
+    let found = errors(&["bootstrap", "--istio", "--native", "-"], plugin);
+    assert!(found[0].contains("Istio has no place for dynamic modules"), "{found:?}");
+}
+
 #[test]
 fn bootstrap_leaves_out_labels_that_the_environment_cannot_switch_on() {
     // `org` is the end of `myorg`, so the detailed metric would be refused.
