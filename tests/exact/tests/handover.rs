@@ -24,7 +24,7 @@ fn what_the_host_says_of_a_place_is_not_believed() {
     for (what, claims) in CLAIMS {
         let mut guest = Guest::start(World::get("/users"));
         assert!(guest.configure(ROOT, CONFIGURATION).expect("it does not trap"));
-        let mut send = |guest: &mut Guest, count: usize| {
+        let send = |guest: &mut Guest, count: usize| {
             for _ in 0..count {
                 guest.request(ROOT).unwrap_or_else(|error| panic!("{what}: {error}"));
             }
