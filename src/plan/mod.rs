@@ -17,6 +17,7 @@ mod sampling;
 mod warnings;
 
 pub use crate::custom::CustomPlan;
+pub use collisions::instead;
 pub use compile::{Capacity, compile, load};
 
 use crate::config::{DurationUnit, InferenceMode, Mistakes};

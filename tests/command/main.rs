@@ -108,12 +108,22 @@ fn check_prints_every_mistake_on_a_line_of_its_own() {
 
 #[test]
 fn check_prints_warnings_and_exits_with_0() {
-    let plugin = r#"{"custom_metrics": [{"name": "app_task_seconds", "type": "histogram"}]}"#;
-    let output = run(&["check", "-"], plugin.as_bytes());
-    assert!(output.status.success() && output.stdout.is_empty());
-    let printed = String::from_utf8(output.stderr).unwrap();
-    let expected = "warning: custom_metrics[0].name: `app_task_seconds` holds whole numbers only";
-    assert!(printed.starts_with(expected) && printed.lines().count() == 1, "{printed}");
+    let warnings = |name: &str, kind: &str| {
+        let plugin = format!(r#"{{"custom_metrics": [{{"name": "{name}", "type": "{kind}"}}]}}"#);
+        let output = run(&["check", "-"], plugin.as_bytes());
+        assert!(output.status.success() && output.stdout.is_empty());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for name in ["app_task_seconds", "app_task_minutes", "app_task_hours"] {
+        let printed = warnings(name, "histogram");
+        let expected =
+            format!("warning: custom_metrics[0].name: `{name}` holds whole numbers only");
+        assert!(printed.starts_with(&expected) && printed.lines().count() == 1, "{printed}");
+        assert!(printed.contains("name it `app_task_milliseconds`"), "{printed}");
+    }
+    // Hours that are up or paid for are whole.
+    assert_eq!(warnings("app_paid_hours_total", "counter"), "");
+    assert_eq!(warnings("app_up_seconds", "gauge"), "");
 }
 
 #[test]
@@ -213,6 +223,31 @@ fn bootstrap_has_a_tag_for_every_label_and_buckets_for_every_histogram() {
         let bounds: Vec<u64> = serde_json::from_value(setting["buckets"].clone()).unwrap();
         assert!(bounds.is_sorted_by(|a, b| a < b) && bounds.len() >= 10, "{bounds:?}");
     }
+}
+
+/// Envoy Gateway gets the library's place, and what `--native` alone prints as a bootstrap.
+#[test]
+fn bootstrap_for_the_dynamic_module_can_be_that_of_envoy_gateway() {
+    let plugin = r#"{"namespace": "shop", "metrics": {"request_duration": {"buckets": [1, 2]}}}"#;
+    let alone = yaml(&stdout(&["bootstrap", "--native", "-"], plugin));
+    assert!(alone["stats_config"]["stats_tags"].is_null(), "labels need nothing: {alone}");
+    let guard = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+    assert_eq!(alone["layered_runtime"]["layers"][0]["static_layer"][guard], true);
+    let text = stdout(&["bootstrap", "--gateway", "--native", "-"], plugin);
+    let proxy = yaml(&text);
+    assert_eq!(proxy["kind"], "EnvoyProxy");
+    let module = &proxy["spec"]["dynamicModules"][0];
+    assert_eq!(module["name"], "route-metrics");
+    assert_eq!(module["source"]["type"], "Local");
+    assert_eq!(module["source"]["local"]["path"], "/module/libroute_metrics.so");
+    let bootstrap = &proxy["spec"]["bootstrap"];
+    assert_eq!(bootstrap["type"], "Merge");
+    assert_eq!(yaml(bootstrap["value"].as_str().unwrap()), alone);
+    // Without --native, there is no library.
+    let proxy = yaml(&stdout(&["bootstrap", "--gateway", "-"], plugin));
+    assert!(proxy["spec"]["dynamicModules"].is_null(), "{proxy}");
+    let found = errors(&["bootstrap", "--istio", "--native", "-"], plugin);
+    assert!(found[0].contains("Istio has no place for dynamic modules"), "{found:?}");
 }
 
 #[test]
@@ -343,4 +378,19 @@ fn two_plugins_share_the_buckets_of_a_histogram_or_are_refused() {
     let other = with("1, 2", r#", "unit": "milliseconds""#);
     let printed = stdout(&["bootstrap", "-"], &two_plugins(&with("5000, 9000", ""), &other));
     assert!(printed.contains("buckets: [5000, 9000]") && printed.contains("buckets: [1, 2]"));
+}
+
+#[test]
+fn labels_of_two_plugins_that_collide_are_refused_with_a_name_that_works() {
+    let with = |label: &str| {
+        format!(
+            r#"{{"labels": {{"{label}": {{"from": "authority"}}}},
+                "metrics": {{"requests_total": {{"labels": ["{label}"]}}}}}}"#
+        )
+    };
+    let found = errors(&["bootstrap", "-"], &two_plugins(&with("zone"), &with("time_zone")));
+    let (_, better) = found[0].split_once("such as `").expect("a name");
+    let (better, _) = better.split_once('`').unwrap();
+    assert!(found.len() == 1 && found[0].contains("give `time_zone` another name"), "{found:?}");
+    stdout(&["bootstrap", "-"], &two_plugins(&with("zone"), &with(better)));
 }

@@ -94,6 +94,17 @@ impl Envoy {
         }
     }
 
+    /// Has the configuration that was entered hold the series that others have made. Envoy forgets a series with
+    /// the last configuration that has touched it, so without this, counters would begin anew with an update.
+    /// Those of histograms do: whatever touches one counts in it.
+    pub fn keep(&self) {
+        for series in &*self.series.borrow() {
+            if series.kind != MetricKind::Histogram {
+                self.change_now(series, Change::Add(0));
+            }
+        }
+    }
+
     fn tell_pending(&self) {
         let pending = self.pending.take();
         for Pending { series, change } in pending {
@@ -256,7 +267,8 @@ fn map(map: HeaderMap) -> u32 {
 impl Host for Envoy {
     fn now_ns(&self) -> u64 {
         // A time of 0 would be that of a clock that has not been asked yet.
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+        let since = now().saturating_duration_since(self.started);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     fn define_metric(&self, kind: MetricKind, name: &str) -> Option<u32> {
@@ -354,7 +366,8 @@ impl Host for Envoy {
             Property::RequestSize => seen.is_some_and(|seen| number(seen.request_bytes, out)),
             // No version gives the attribute of the duration.
             Property::RequestDuration => seen.is_some_and(|seen| {
-                number(u64::try_from(seen.begun.elapsed().as_nanos()).unwrap_or(u64::MAX), out)
+                let since = now().saturating_duration_since(seen.begun);
+                number(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), out)
             }),
             Property::RequestProtocol => self.string(attribute::REQUEST_PROTOCOL, out),
             Property::RouteName => self.string(attribute::ROUTE_NAME, out),
