@@ -204,7 +204,7 @@ versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print o
 	@RUST_TEST_THREADS=$(E2E_THREADS) tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
-dist: build ## build what a release is made of: the module twice, its hash, SBOM and OCI image
+dist: build native ## build what a release is made of: the modules, the Wasm one twice, hashes, SBOM and OCI image
 	@tests/setup.sh cyclonedx
 	@envoy/dist.sh
 
