@@ -310,6 +310,42 @@ fn the_whole_configuration_keeps_the_plugin_as_it_was_written() {
 }
 
 #[test]
+fn explain_says_why_a_segment_stays() {
+    let requests = ["/shop/acme/orders/17", "POST", "/v1/users", "/", "no path"];
+    let found = stdout(&[&["explain", "-"], &requests[..]].concat(), "{}");
+    let (answers, reasons) = found.split_once("\n\n").unwrap();
+    assert_eq!(
+        answers.lines().collect::<Vec<_>>(),
+        [
+            "GET /shop/acme/orders/17\t/shop/{id}/orders/{id}\tendpoint.inference \"adaptive\"",
+            "POST /v1/users\t/v1/users\tendpoint.inference \"adaptive\"",
+            "POST /\t/\tendpoint.inference \"adaptive\"",
+            "POST no path\t_UNMATCHED\tnot a path",
+        ]
+    );
+    let lines: Vec<&str> = reasons.lines().collect();
+    assert_eq!(lines[0], "/shop/acme/orders/17");
+    assert!(lines[1].starts_with("  shop: stays, score "), "{}", lines[1]);
+    assert!(lines[1].contains("the first segment +"), "{}", lines[1]);
+    assert!(lines[2].starts_with("  acme: {id}, score -"), "{}", lines[2]);
+    assert!(lines[2].contains("an unknown word -"), "{}", lines[2]);
+    assert!(lines[3].starts_with("  orders: stays, score "), "{}", lines[3]);
+    assert_eq!(lines[4..7], ["  17: {id}, a number", "", "/v1/users"]);
+    assert_eq!(lines[7], "  v1: stays, a version of the API");
+    assert!(lines[8].starts_with("  users: stays, score "), "{}", lines[8]);
+    assert_eq!(lines.len(), 9);
+}
+
+#[test]
+fn explain_forges_no_line() {
+    let found = stdout(&["explain", "-", "/a%0Ab/x\n  y: stays\u{1b}[2J"], "{}");
+    let (answers, reasons) = found.split_once("\n\n").unwrap();
+    assert_eq!(answers.lines().count(), 1, "{found}");
+    assert_eq!(reasons.lines().count(), 3, "{found}");
+    assert!(found.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()), "{found}");
+}
+
+#[test]
 fn explain_names_the_entry_that_decided() {
     let plugin = r#"{"endpoint": {
         "exclude": ["/healthz"], "templates": ["/users/{id}", "POST /users/{id}:reset"],
