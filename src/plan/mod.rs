@@ -18,7 +18,7 @@ mod warnings;
 
 pub use crate::custom::CustomPlan;
 pub use collisions::instead;
-pub use compile::{Capacity, compile, load};
+pub use compile::{Capacity, compile, load, read};
 
 use crate::config::{DurationUnit, InferenceMode, Mistakes};
 use crate::custom::events::EventsPlan;

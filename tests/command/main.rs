@@ -106,6 +106,36 @@ fn check_prints_every_mistake_on_a_line_of_its_own() {
     assert!(found.len() == 1 && found[0].starts_with("/no/such/file: "), "{found:?}");
 }
 
+/// A mistake of structure does not hide the others, whatever the configuration is given to.
+#[test]
+fn every_subcommand_names_every_mistake() {
+    let plugin = r#"{"bogus": 1, "limits": {"max_values_per_label": 0}, "sampling": {"rate": 2}}"#;
+    let expected = errors(&["check", "-"], plugin);
+    assert_eq!(expected.len(), 3);
+    for arguments in [
+        &["bootstrap", "-"][..],
+        &["rules", "-"],
+        &["dashboard", "-"],
+        &["label", "/dev/stdin"],
+        &["explain", "-", "GET", "/users/17"],
+        &["preview", "-", "/dev/null"],
+        &["envoy", "-", "--upstream", "127.0.0.1:8080"],
+    ] {
+        assert_eq!(errors(arguments, plugin), expected, "{arguments:?}");
+    }
+}
+
+/// Envoy's default takes `localhost` for `::1` alone, where few servers listen.
+#[test]
+fn a_named_upstream_is_looked_up_as_ipv4_first() {
+    let cluster = |upstream: &str| {
+        let printed = yaml(&stdout(&["envoy", "-", "--upstream", upstream], "{}"));
+        printed["static_resources"]["clusters"][0].clone()
+    };
+    assert_eq!(cluster("localhost:8080")["dns_lookup_family"], "V4_PREFERRED");
+    assert_eq!(cluster("127.0.0.1:8080")["dns_lookup_family"], Value::Null);
+}
+
 #[test]
 fn check_prints_warnings_and_exits_with_0() {
     let warnings = |name: &str, kind: &str| {
