@@ -3,13 +3,12 @@
 TRAIN := RUSTFLAGS="--cfg route_metrics_train" cargo run --quiet --release --target-dir target/train \
 	--package route-metrics-train --
 SEED ?= 0
-SECONDS ?= 400
 
 .PHONY: train
-train: ## fit the weights of inference to requests: FOLDERS=A,B [GUARDS="C D"] [SEED=1] [SECONDS=400]
+train: ## fit the weights of inference to requests: FOLDERS=A,B [GUARDS="C D"] [SEED=1]
 	@[ -n "$(FOLDERS)" ] || { echo "train: FOLDERS=A,B must name folders as tests/tools/train/README.md says" >&2; exit 1; }
 	@tests/setup.sh rust
-	$(TRAIN) search "$(FOLDERS)" $(SEED) $(SECONDS) $(GUARDS) > target/weights.txt
+	$(TRAIN) fit "$(FOLDERS)" $(SEED) $(GUARDS) > target/weights.txt
 	$(TRAIN) apply target/weights.txt src/endpoint/inference/weights.rs
 	cargo fmt
 

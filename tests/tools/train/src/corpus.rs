@@ -70,8 +70,19 @@ impl Corpus {
         Self { name, requests, templates, from }
     }
 
+    /// The provider of the API.
+    #[cfg(route_metrics_train)]
+    pub fn provider(&self) -> &str {
+        provider(&self.name)
+    }
+
     /// Labels all requests in one pass, and scores them.
     pub fn score(&self) -> Quality {
+        self.score_with(|_, _| {})
+    }
+
+    /// The same, and hands out each request that is scored, with its label.
+    pub fn score_with(&self, mut each: impl FnMut(&Request, &[u8])) -> Quality {
         let mut inference = Inference::new(InferenceMode::Adaptive);
         let mut labels = HashMap::<Vec<u8>, usize>::new();
         let mut pairs = HashMap::<(usize, usize), f64>::new();
@@ -81,6 +92,7 @@ impl Corpus {
             label.clear();
             inference.observe(&CanonicalPath::new(request.path.as_bytes()), &mut label);
             let Some(template) = request.template.filter(|_| at >= self.from) else { continue };
+            each(request, &label);
             let mut segments = label.split(|&byte| byte == b'/').skip(1);
             for expected in &self.templates[template] {
                 let segment = segments.next();
@@ -133,11 +145,14 @@ pub fn mean(all: &[Quality]) -> (Quality, f64) {
     (mean, sorted[sorted.len() / 10])
 }
 
+fn provider(name: &str) -> &str {
+    name.split('+').next().unwrap_or(name)
+}
+
 /// Whether a provider trains, in the split of a seed.
 pub fn trains(name: &str, seed: u64) -> bool {
-    let provider = name.split('+').next().unwrap_or(name);
     let start = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xcbf2_9ce4_8422_2325;
-    let hash = provider
+    let hash = provider(name)
         .bytes()
         .fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0

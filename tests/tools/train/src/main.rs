@@ -1,9 +1,13 @@
-//! How well endpoints are inferred on requests whose templates are known, and the search for
-//! better weights. See README.md beside this.
+//! How well endpoints are inferred on requests whose templates are known, and the fit of the
+//! weights. See README.md beside this.
 
+#[cfg(route_metrics_train)]
+mod choose;
 mod corpus;
 #[cfg(route_metrics_train)]
-mod search;
+mod fit;
+#[cfg(route_metrics_train)]
+mod tried;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -45,6 +49,20 @@ fn score(folders: &[String]) {
         let (quality, worst) = mean(&qualities);
         row(&format!("mean of {}", all.len()), quality, Some(worst));
     }
+}
+
+/// Each request of a file that is scored: its template, its path and its label.
+fn labels(file: &str) {
+    let corpus = Corpus::read(Path::new(file));
+    corpus.score_with(|request, label| {
+        let segments = request.template.map(|number| &corpus.templates[number]);
+        let template: String = segments
+            .into_iter()
+            .flatten()
+            .map(|it| format!("/{}", it.as_deref().unwrap_or("{}")))
+            .collect();
+        println!("{template}\t{}\t{}", request.path, String::from_utf8_lossy(label));
+    });
 }
 
 /// Providers that train and providers that check, for the split of each seed.
@@ -93,22 +111,21 @@ fn apply(file: &str, source: &str) {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     #[cfg(route_metrics_train)]
-    if arguments.first().is_none_or(|command| command != "search") {
-        search::read_weights();
+    if let Some(file) = std::env::var_os("WEIGHTS") {
+        tried::set(&tried::read(&file.to_string_lossy()));
     }
     match arguments.split_first() {
         Some((command, folders)) if command == "score" && !folders.is_empty() => score(folders),
         Some((command, [folder, seeds @ ..])) if command == "split" && !seeds.is_empty() => {
             split(Path::new(folder), seeds);
         }
+        Some((command, [file])) if command == "labels" => labels(file),
         Some((command, [file, source])) if command == "apply" => apply(file, source),
         #[cfg(route_metrics_train)]
-        Some((command, rest)) if command == "search" => search::run(rest),
-        #[cfg(route_metrics_train)]
-        Some((command, rest)) if command == "examples" => search::examples(rest),
+        Some((command, rest)) if command == "fit" => choose::run(rest),
         _ => {
             eprintln!(
-                "usage: route-metrics-train score FOLDER…  |  split FOLDER SEED…  |  apply FILE SOURCE"
+                "usage: route-metrics-train score FOLDER…  |  split FOLDER SEED…  |  labels FILE  |  apply FILE SOURCE"
             );
             std::process::exit(2);
         }
