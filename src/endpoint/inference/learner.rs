@@ -315,9 +315,9 @@ impl Inference {
     }
 
     /// For each segment that is no identifier by its form the numbers of its traits, each with how
-    /// often it counts, and whether it stays.
+    /// often it counts.
     #[cfg(route_metrics_train)]
-    pub fn traits(&self, path: &CanonicalPath<'_>) -> Vec<Option<(Vec<(usize, i32)>, bool)>> {
+    pub fn traits(&self, path: &CanonicalPath<'_>) -> Vec<Option<Vec<(usize, i32)>>> {
         let mut tokens = [Token::default(); MAX_SEGMENTS];
         let tokens = self.look(path, &mut tokens);
         let mut place = Place::START;
@@ -330,7 +330,7 @@ impl Inference {
                 score::at_place(place, tokens, self.facts.as_ref(), |which| {
                     traits.push((which as usize, 1));
                 });
-                (traits, literal)
+                traits
             }));
             place = place.after(token, literal);
         }

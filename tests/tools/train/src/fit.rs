@@ -67,7 +67,7 @@ fn take(corpora: &[Corpus]) -> Vec<Example> {
                 let fits = traits.len() == template.len();
                 let parts = template.iter().zip(traits).zip(path.segments());
                 for ((truth, traits), segment) in parts.filter(|_| fits) {
-                    let Some((traits, _)) = traits else { continue };
+                    let Some(traits) = traits else { continue };
                     let times = times.entry((number, segment.to_vec())).or_default();
                     *times += 1;
                     if *times > 4 && !matches!(*times, 9 | 17 | 65) {
