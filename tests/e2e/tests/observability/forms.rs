@@ -1,7 +1,7 @@
 //! What `route-metrics envoy` prints starts in each version of Envoy, without a warning.
 
 use route_metrics::command::envoy_config::EnvoyVersion;
-use route_metrics_e2e::{Binary, Host, Request, Upstream, http1};
+use route_metrics_e2e::{Binary, Host, Request, Scrape, Upstream, http1};
 use serde_json::json;
 
 use crate::support::Printed;
@@ -14,9 +14,9 @@ fn warnings(binary: &Binary, arguments: &[&str]) -> String {
     let envoy = Printed::start_in(binary, &json!({}), upstream.address(), arguments);
     assert_eq!(http1::send(envoy.traffic, &Request::get("/users/1")).unwrap().status, 200);
     let scrape = Request::get("/stats/prometheus");
-    let scrape = http1::send(envoy.metrics, &scrape).unwrap().text();
-    let counted = r#"http_requests_total{endpoint="/users/{id}",method="GET",status="200"} 1"#;
-    assert!(scrape.contains(counted), "{scrape}");
+    let scrape = Scrape::parse(&http1::send(envoy.metrics, &scrape).unwrap().body).unwrap();
+    let labels = [("method", "GET"), ("endpoint", "/users/{id}"), ("status", "200")];
+    assert_eq!(scrape.value("http_requests_total", &labels), Some(1.0));
     envoy.warnings()
 }
 
