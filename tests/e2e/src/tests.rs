@@ -94,8 +94,9 @@ fn what_is_left_out_of_the_dynamic_modules_tests_exists() {
     for line in lines {
         let parts: Vec<&str> = line.splitn(3, ' ').collect();
         let [name, places, _reason] = parts[..] else { panic!("{line}: not of three parts") };
-        let (module, test) = name.split_once("::").expect("a module");
-        let named = format!("#[test]\nfn {test}");
+        // That suite has no modules.
+        let (module, test) = name.split_once("::").unwrap_or(("../native", name));
+        let named = format!("\nfn {test}");
         let there = suites.iter().any(|suite| {
             let text = std::fs::read_to_string(suite.join(module).with_extension("rs"));
             text.is_ok_and(|text| text.contains(&named))
