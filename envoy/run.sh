@@ -107,6 +107,13 @@ Envoy with route-metrics is in front of $about.
 Try:  curl -s http://127.0.0.1:$METRICS_PORT/stats/prometheus | grep ^http_requests_total
 Stop: Ctrl-C
 TEXT
+if [ -n "${UPSTREAM:-}" ]; then
+    cat <<TEXT
+
+Send requests to http://127.0.0.1:$ENVOY_PORT/ to see series. A path that your server answers with 404
+or 401, say, is counted as endpoint="_UNMATCHED": docs/troubleshooting.md says why, and what to do.
+TEXT
+fi
 status=0
 wait "$envoy" || status=$?
 # Where the shell that started this ignores interrupts, only the programs get them.
