@@ -135,14 +135,14 @@ native-memcheck: ## call the dynamic module's hooks under valgrind
 			--error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		cargo test --quiet --lib --features native module::native; done
 
-# All end-to-end tests but those that tests/wasm-only names, each with its reason.
-WASM_ONLY = $(shell sed -n 's/^\([a-z][a-z0-9_:]*\) .*/--skip \1/p' tests/wasm-only)
+# All end-to-end tests but those that tests/native-skips names, each with its reason.
+NATIVE_SKIPS = $(addprefix --skip ,$(shell tests/skips.sh $(firstword $(ENVOY_VERSIONS))))
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
 	@tests/setup.sh prometheus django
 	$(E2E) --test native -- --include-ignored
 	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test requests --test faults \
-		--test custom_metrics --test protocols --test observability -- $(WASM_ONLY)
+		--test custom_metrics --test protocols --test observability -- $(NATIVE_SKIPS)
 
 # github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
 # requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
@@ -202,11 +202,13 @@ include tests/tools/applications/applications.mk
 include tests/tools/pictures/pictures.mk
 include tests/tools/train/train.mk
 
+# The hosts of `make versions`.
+HOSTS ?= wasm native
 .PHONY: versions
-versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table
+versions: stack-programs trap native native-trap ## test on each Envoy of ENVOY_MATRIX with each of HOSTS, and print one table
 	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
-	cargo test --package route-metrics-e2e --lib --test requests --test faults --test observability --no-run
-	@RUST_TEST_THREADS=$(E2E_THREADS) tests/versions.sh $(ENVOY_MATRIX)
+	cargo test --package route-metrics-e2e --no-run
+	@RUST_TEST_THREADS=$(E2E_THREADS) HOSTS="$(HOSTS)" tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
 dist: build native ## build what a release is made of: the modules, the Wasm one twice, hashes, SBOM and OCI image

@@ -58,7 +58,8 @@ thread_local! {
 
 impl Work {
     fn new() -> Self {
-        let seed = RandomState::new().hash_one(0u8);
+        // The fuzzer wants the same to happen again.
+        let seed = if cfg!(fuzzing) { 1 } else { RandomState::new().hash_one(0u8) };
         Self {
             filter: Filter::new(Envoy::new(), seed),
             configured: HashSet::new(),
@@ -226,4 +227,47 @@ pub fn forget(config: &Config) {
             }
         });
     }
+}
+
+/// The filters of a process, and this thread's.
+#[cfg(any(test, fuzzing))]
+#[derive(Default)]
+pub struct Threads {
+    all: Vec<&'static Mutex<Work>>,
+    own: Option<&'static Mutex<Work>>,
+}
+
+/// Exchanges the filters that there are.
+#[cfg(any(test, fuzzing))]
+pub fn swap(other: &mut Threads) {
+    std::mem::swap(&mut *lock(&WORKERS), &mut other.all);
+    other.own = WORKER.replace(other.own);
+}
+
+/// Frees filters.
+///
+/// # Safety
+/// No thread may have them any more.
+#[cfg(any(test, fuzzing))]
+pub unsafe fn free(threads: &mut Threads) {
+    for worker in threads.all.drain(..) {
+        // SAFETY: the caller's; they were made by `Box::into_raw`.
+        drop(unsafe { Box::from_raw(ptr::from_ref(worker).cast_mut()) });
+    }
+}
+
+/// From now on, this thread is that of the filter in this place; those up to it are made where they are not there.
+#[cfg(any(test, fuzzing))]
+pub fn sit(place: usize) {
+    while lock(&WORKERS).len() <= place {
+        WORKER.set(None);
+        own();
+    }
+    WORKER.set(lock(&WORKERS).get(place).copied());
+}
+
+/// The streams that the filters have not forgotten.
+#[cfg(any(test, fuzzing))]
+pub fn open_streams() -> usize {
+    all().into_iter().map(|worker| lock(worker).filter.open_streams()).sum()
 }
