@@ -78,8 +78,13 @@ native: ## build dist/libroute_metrics.so, the same filter as a dynamic module; 
 	@echo "src/module/native/build.sh $(NATIVE_FILE) $(NATIVE_ARCH)"; src/module/native/build.sh $(NATIVE_FILE) $(NATIVE_ARCH)
 	@ls -l $(NATIVE_FILE) | awk '{print "  " $$NF ": " $$5 " bytes"}'
 
+# Settings are looked at before anything is built.
+.PHONY: run-settings
+run-settings:
+	@envoy/run.sh check
+
 .PHONY: run
-run: build $(if $(NATIVE),native) ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
+run: run-settings build $(if $(NATIVE),native) ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@if [ -z "$(UPSTREAM)" ]; then \
 		echo "cargo build --package route-metrics-demo"; \
