@@ -144,10 +144,10 @@ runner() {
     local program=$tools/bin/wasm-bindgen-test-runner
     [ -x "$program" ] && [ "$("$program" --version)" = "wasm-bindgen-test-runner $version" ] && return
     say "compiling wasm-bindgen-test-runner $version into .tools/bin (once; some minutes)"
-    local install=(cargo install wasm-bindgen-cli --version "$version" --no-default-features
+    local install=("${quick[@]}" cargo install wasm-bindgen-cli --version "$version" --no-default-features
         --bin wasm-bindgen-test-runner --debug --quiet --force --root "$tools")
     # Some mirrors do not have the newest release of everything that its lock file names.
-    "${quick[@]}" "${install[@]}" --locked 2>/dev/null || "${quick[@]}" "${install[@]}"
+    "${install[@]}" --locked 2>/dev/null || "${install[@]}"
 }
 
 # A program of crates.io: its name and version.
