@@ -115,6 +115,21 @@ quality: ## print how well endpoints of made-up APIs are inferred
 	@tests/setup.sh rust
 	@cargo test --quiet --test core endpoint_quality::made_up -- --nocapture
 
+# The hooks of the dynamic module, called from tests on an Envoy in memory, under valgrind, as each Envoy that it
+# knows. Of a property fewer cases are tried than natively, for it takes fifty times as long.
+.PHONY: native-memcheck
+native-memcheck: ## call the dynamic module's hooks under valgrind
+	@tests/setup.sh rust
+	@command -v valgrind >/dev/null || { \
+		echo "native-memcheck: installing the Debian package valgrind"; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind >/dev/null; \
+	}
+	cargo test --lib --features native module::native
+	@for minor in 38 39 40; do echo "Envoy 1.$$minor"; \
+		MOCK_ENVOY=1.$$minor PROPTEST_CASES=20 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet \
+			--error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite" \
+		cargo test --quiet --lib --features native module::native; done
+
 # What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use route_metrics::command::envoy_config::StatsConfig;
 use route_metrics::config;
 
@@ -22,13 +22,18 @@ pub struct Arguments {
     #[arg(long)]
     gateway: bool,
     /// Print it for the dynamic module: buckets, and the switch that keeps the names of metrics; its labels
-    /// need nothing
-    #[arg(long, conflicts_with_all = ["istio", "gateway"])]
+    /// need nothing. With --gateway, the library's place, too
+    #[arg(long)]
     native: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
     let Arguments { file, istio, gateway, native } = arguments;
+    if *istio && *native {
+        bail!(
+            "Istio has no place for dynamic modules: leave out --native, and take the Wasm module"
+        );
+    }
     let mut all = StatsConfig::default();
     for plugin in input::plugins(file)? {
         let needs = config::parse(&plugin.configuration)
@@ -38,7 +43,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     let text = match (istio, gateway, native) {
         (true, _, _) => all.istio(),
-        (_, true, _) => all.gateway(),
+        (_, true, false) => all.gateway(),
+        (_, true, true) => all.native_gateway(),
         (_, _, true) => all.native_yaml(),
         _ => all.yaml(),
     };

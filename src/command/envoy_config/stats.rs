@@ -29,6 +29,18 @@ layered_runtime:
     admin_layer: {}
 ";
 
+/// The library, as Envoy Gateway registers it; an `EnvoyExtensionPolicy` names it.
+const NATIVE_GATEWAY: &str = "  # Envoy Gateway 1.8 and newer. The library must be a file in the proxy's container: put it there with an image
+  # of your own, an init container, or a volume.
+  dynamicModules:
+  - name: route-metrics
+    doNotClose: true
+    source:
+      type: Local
+      local:
+        path: /module/libroute_metrics.so
+";
+
 /// What one or more plugins in an Envoy need of its `stats_config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsConfig {
@@ -200,18 +212,29 @@ impl StatsConfig {
     /// What Envoy Gateway needs: an `EnvoyProxy` that merges [`StatsConfig::yaml`] into its
     /// bootstrap.
     pub fn gateway(&self) -> String {
-        let mut out = String::from(
-            "# For the GatewayClass (spec.parametersRef) or the Gateway (spec.infrastructure.parametersRef).\n\
-             apiVersion: gateway.envoyproxy.io/v1alpha1\n\
-             kind: EnvoyProxy\n\
-             metadata:\n  name: route-metrics\n  namespace: envoy-gateway-system\n\
-             spec:\n  bootstrap:\n    type: Merge\n    value: |\n",
-        );
-        for text in self.yaml().lines() {
-            line(&mut out, 3, text);
-        }
-        out
+        envoy_proxy("", &self.yaml())
     }
+
+    /// What Envoy Gateway (1.8 and newer) needs for the dynamic module: an `EnvoyProxy` that says where the
+    /// library is, and merges [`StatsConfig::native_yaml`] into its bootstrap.
+    pub fn native_gateway(&self) -> String {
+        envoy_proxy(NATIVE_GATEWAY, &self.native_yaml())
+    }
+}
+
+/// An `EnvoyProxy` with these lines in its `spec` and this text merged into its bootstrap.
+fn envoy_proxy(spec: &str, bootstrap: &str) -> String {
+    let mut out = format!(
+        "# For the GatewayClass (spec.parametersRef) or the Gateway (spec.infrastructure.parametersRef).\n\
+         apiVersion: gateway.envoyproxy.io/v1alpha1\n\
+         kind: EnvoyProxy\n\
+         metadata:\n  name: route-metrics\n  namespace: envoy-gateway-system\n\
+         spec:\n{spec}  bootstrap:\n    type: Merge\n    value: |\n",
+    );
+    for text in bootstrap.lines() {
+        line(&mut out, 3, text);
+    }
+    out
 }
 
 fn line(out: &mut String, depth: usize, text: &str) {

@@ -4,7 +4,7 @@
 //! 1.38, 1.39 and 1.40. Envoy 1.40 resolves every function when it loads the module, so what older ones lack
 //! is looked up by name ([`Newer`]).
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 use std::sync::LazyLock;
 
 /// Something of Envoy's, or of the module's in Envoy's hands.
@@ -146,11 +146,16 @@ callbacks! {
     set_filter_state = http_set_filter_state_bytes(stream: Pointer, key: Buffer, value: Buffer) -> bool;
 }
 
+#[cfg(not(test))]
 unsafe extern "C" {
-    fn dlsym(handle: Pointer, symbol: *const c_char) -> Pointer;
+    fn dlsym(handle: Pointer, symbol: *const std::ffi::c_char) -> Pointer;
 }
 
+#[cfg(test)]
+use super::mock::find;
+
 /// A function of Envoy by its whole name; null where this Envoy has none.
+#[cfg(not(test))]
 fn find(symbol: &CStr) -> Pointer {
     // SAFETY: null stands for everything that the program has loaded.
     unsafe { dlsym(std::ptr::null_mut(), symbol.as_ptr()) }

@@ -256,7 +256,8 @@ fn map(map: HeaderMap) -> u32 {
 impl Host for Envoy {
     fn now_ns(&self) -> u64 {
         // A time of 0 would be that of a clock that has not been asked yet.
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+        let since = now().saturating_duration_since(self.started);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     fn define_metric(&self, kind: MetricKind, name: &str) -> Option<u32> {
@@ -354,7 +355,8 @@ impl Host for Envoy {
             Property::RequestSize => seen.is_some_and(|seen| number(seen.request_bytes, out)),
             // No version gives the attribute of the duration.
             Property::RequestDuration => seen.is_some_and(|seen| {
-                number(u64::try_from(seen.begun.elapsed().as_nanos()).unwrap_or(u64::MAX), out)
+                let since = now().saturating_duration_since(seen.begun);
+                number(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), out)
             }),
             Property::RequestProtocol => self.string(attribute::REQUEST_PROTOCOL, out),
             Property::RouteName => self.string(attribute::ROUTE_NAME, out),

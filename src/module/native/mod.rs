@@ -9,8 +9,12 @@ mod abi;
 mod config;
 mod host;
 mod logger;
+#[cfg(test)]
+mod mock;
 mod shared;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod ticker;
 mod worker;
 

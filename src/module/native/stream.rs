@@ -10,7 +10,10 @@ const RESPONSE_DETAILS: &[u8] = b"route_metrics";
 /// The clock of the streams.
 #[allow(clippy::disallowed_methods, reason = "this is the host, whose clock it is")]
 pub fn now() -> Instant {
-    Instant::now()
+    let now = Instant::now();
+    #[cfg(test)]
+    let now = now + super::mock::later();
+    now
 }
 
 /// What the filter answers a request with, once the hook has returned.

@@ -3,7 +3,7 @@
 ##@ Measure
 
 .PHONY: bench
-bench: build ## measure what the filter costs a real Envoy (BENCH_STARTS, BENCH_ROUNDS, BENCH_SECONDS)
+bench: build native ## measure what the filter costs a real Envoy (BENCH_STARTS, BENCH_ROUNDS, BENCH_SECONDS)
 	@command -v taskset >/dev/null || { echo "bench: taskset is missing (util-linux)" >&2; exit 1; }
 	@command -v h2load >/dev/null || { \
 		echo "bench: installing the Debian package nghttp2-client, for h2load"; \
@@ -16,7 +16,7 @@ bench: build ## measure what the filter costs a real Envoy (BENCH_STARTS, BENCH_
 	@ENVOY="$${ENVOY:-$(FIRST_ENVOY)}" target/release/route-metrics-bench
 
 .PHONY: bench-memory
-bench-memory: build ## measure what a worker's VM costs in memory, and a start in time
+bench-memory: build native ## measure what a worker's VM costs in memory, and a start in time
 	@command -v h2load >/dev/null || { echo "bench-memory: h2load is missing; make bench installs it" >&2; exit 1; }
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@tests/tools/bench/memory.sh "$${ENVOY:-$(FIRST_ENVOY)}"

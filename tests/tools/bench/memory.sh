@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a worker's VM costs in memory, and a start in time: one Envoy after another, with 1, 2 and 4
-# workers, each with 2,000 series. Prints a Markdown table. `make bench-memory` runs it.
+# What a worker's VM costs in memory, and a start in time, and the same of the dynamic module: one Envoy after
+# another, with 1, 2 and 4 workers, each with 2,000 series. Prints a Markdown table. `make bench-memory` runs it.
 set -euo pipefail
 
 envoy=$1
@@ -42,10 +42,12 @@ dist/route-metrics envoy "$folder/plugin.json" --upstream 127.0.0.1:9 \
 awk '/^ *- name: route_metrics$/ { skip = 1; match($0, /^ */); depth = RLENGTH; next }
 	skip { match($0, /^ */); if (NF && RLENGTH <= depth) skip = 0 }
 	!skip' "$folder/with.yaml" >"$folder/without.yaml"
+dist/route-metrics envoy "$folder/plugin.json" --native --module "$PWD/dist/libroute_metrics.so" --upstream 127.0.0.1:9 \
+	--port "$listen" --admin-port "$admin" --metrics-port "$metrics" >"$folder/native.yaml"
 for index in $(seq 2000); do echo "http://127.0.0.1:$listen/users?shard=$index"; done >"$folder/urls"
 
-echo "| workers | RSS without the filter, MB | with it | series | start without, ms | with it |"
-echo "|--:|--:|--:|--:|--:|--:|"
+echo "| workers | RSS without the filter, MB | Wasm | dynamic module | series | start without, ms | Wasm | dynamic module |"
+echo "|--:|--:|--:|--:|--:|--:|--:|--:|"
 declare -A with without
 for workers in 1 2 4; do
 	measure "$workers" "$folder/without.yaml"
@@ -53,8 +55,12 @@ for workers in 1 2 4; do
 	bare=$started
 	measure "$workers" "$folder/with.yaml"
 	with[$workers]=$rss
-	awk -v w="$workers" -v a="${without[$workers]}" -v b="$rss" -v s="$series" -v t="$bare" -v u="$started" \
-		'BEGIN {printf "| %d | %.1f | %.1f | %d | %d | %d |\n", w, a / 1024, b / 1024, s, t, u}'
+	vms=$started wasm_series=$series
+	measure "$workers" "$folder/native.yaml"
+	[ "$series" -eq "$wasm_series" ] || { echo "series: $wasm_series with Wasm, $series with the dynamic module" >&2; exit 1; }
+	awk -v w="$workers" -v a="${without[$workers]}" -v b="${with[$workers]}" -v c="$rss" -v s="$series" \
+		-v t="$bare" -v u="$vms" -v v="$started" \
+		'BEGIN {printf "| %d | %.1f | %.1f | %.1f | %d | %d | %d | %d |\n", w, a / 1024, b / 1024, c / 1024, s, t, u, v}'
 done
 awk -v a="$((with[4] - without[4]))" -v b="$((with[2] - without[2]))" \
 	'BEGIN {printf "\nEach further worker: %.2f MB\n", (a - b) / 2 / 1024}'

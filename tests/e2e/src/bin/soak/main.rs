@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use memory::{Curve, Point};
 use route_metrics_e2e::wait::{DEADLINE, poll};
-use route_metrics_e2e::{Binary, Envoy, Plugin, Setup, Upstream, config};
+use route_metrics_e2e::{Binary, Envoy, Host, Plugin, Setup, Upstream, config};
 use serde_json::{Value, json};
 use traffic::{Sent, Totals};
 
@@ -70,7 +70,8 @@ fn main() -> ExitCode {
     let seed = number("SOAK_SEED", 1);
     let upstream = Upstream::start();
     let envoy = setup(&upstream).start();
-    println!("Envoy {}, {WORKERS} workers, {seconds} s, seed {seed}\n", Binary::default());
+    let (binary, host) = (Binary::default(), Host::default());
+    println!("Envoy {binary}, {host:?}, {WORKERS} workers, {seconds} s, seed {seed}\n");
     let vms = active_vms(&envoy);
     let totals = Totals::default();
     let stop = AtomicBool::new(false);
@@ -153,7 +154,8 @@ fn check(envoy: &Envoy, sent: Sent, vms: Option<u64>) -> Vec<String> {
     equal("http.ingress.downstream_rq_total of Envoy", first_value(&all), sent.requests);
     let log = envoy.log();
     let wrong = |line: &&str| {
-        line.contains("[critical]") || line.contains("panicked") || line.contains("wasm log")
+        line.contains("[critical]")
+            || ["panicked", "wasm log", "[dynamic_modules]"].iter().any(|own| line.contains(own))
     };
     complaints.extend(log.lines().filter(wrong).take(5).map(|line| format!("log: {line}")));
     complaints

@@ -51,6 +51,26 @@ fn wasm(module: &Path, configuration: &Value) -> Value {
     })
 }
 
+/// The filter as a dynamic module.
+fn dynamic(module: &Path, configuration: &Value) -> Value {
+    let module = module.canonicalize().unwrap_or_else(|_| PathBuf::from(module));
+    json!({
+        "name": "route_metrics",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                "module": {"local": {"filename": module}},
+                "do_not_close": true,
+            },
+            "filter_name": "route_metrics",
+            "filter_config": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration.to_string(),
+            },
+        },
+    })
+}
+
 /// Envoy's own access logger for stats, with the metrics that the filter has by default.
 fn native_logger() -> Value {
     let tag = |name: &str, format: &str| json!({"name": name, "value_format": format});
@@ -152,6 +172,18 @@ pub fn all(options: &Options) -> Vec<Case> {
         ours("p10", "route-metrics, rate 0.1", fixed(json!({"sampling": {"rate": 0.1}}))),
         ours("p1", "route-metrics, rate 0.01", fixed(json!({"sampling": {"rate": 0.01}}))),
     ];
+    for (id, title, rate) in [
+        ("dynamic", "route-metrics, dynamic module, defaults", 1.0),
+        ("dynamic1", "route-metrics, dynamic module, rate 0.01", 0.01),
+    ] {
+        let configuration = fixed(json!({"sampling": {"rate": rate}}));
+        cases.push(Case {
+            against: Some("native"),
+            // Before Envoy 1.38 there are no such modules, and a build without zig has none.
+            optional: true,
+            ..case(id, title, vec![dynamic(&options.dynamic, &configuration)])
+        });
+    }
     // What `route-metrics envoy --needed-only` prints for these.
     for (id, title, rate) in [
         ("needed", "route-metrics, defaults, `--needed-only`", 1.0),

@@ -27,6 +27,8 @@ struct Options {
     /// Its version, as far as configurations differ.
     version: EnvoyVersion,
     module: PathBuf,
+    /// The dynamic module.
+    dynamic: PathBuf,
     empty: PathBuf,
     floor: PathBuf,
     straightforward: PathBuf,
@@ -64,6 +66,7 @@ impl Options {
             envoy,
             version,
             module: path("BENCH_MODULE", "dist/route_metrics.wasm"),
+            dynamic: path("BENCH_DYNAMIC", "dist/libroute_metrics.so"),
             empty: path("BENCH_EMPTY", &format!("{modules}/bench_empty_sdk.wasm")),
             floor: path("BENCH_FLOOR", &format!("{modules}/bench_floor.wasm")),
             straightforward: path(
