@@ -127,17 +127,17 @@ native-memcheck: ## call the dynamic module's hooks under valgrind
 	cargo test --lib --features native module::native
 	@for minor in 38 39 40; do echo "Envoy 1.$$minor"; \
 		MOCK_ENVOY=1.$$minor PROPTEST_CASES=20 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet \
-			--error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite" \
+			--error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		cargo test --quiet --lib --features native module::native; done
 
-# What is Wasm's own is not asked of the dynamic module: VMs that die, its privileges, stats_tags.
+# All end-to-end tests but those that tests/wasm-only names, each with its reason.
+WASM_ONLY = $(shell sed -n 's/^\([a-z][a-z0-9_:]*\) .*/--skip \1/p' tests/wasm-only)
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
 	@tests/setup.sh prometheus django
 	$(E2E) --test native -- --include-ignored
-	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test requests -- \
-		counting:: hostile:: labelling:: limits:: sampling::
-	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test custom_metrics
+	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test requests --test faults \
+		--test custom_metrics --test protocols --test observability -- $(WASM_ONLY)
 
 # github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
 # requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
@@ -204,7 +204,7 @@ versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print o
 	@RUST_TEST_THREADS=$(E2E_THREADS) tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
-dist: build ## build what a release is made of: the module twice, its hash, SBOM and OCI image
+dist: build native ## build what a release is made of: the modules, the Wasm one twice, hashes, SBOM and OCI image
 	@tests/setup.sh cyclonedx
 	@envoy/dist.sh
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a release is made of, beside the module that `make dist` has built: its hash, a list of what
-# is in it (CycloneDX), and an image of it as Istio and Envoy Gateway take it (OCI). Everything is
+# What a release is made of, beside the programs that `make dist` has built: their hashes, a list of what
+# is in the module (CycloneDX), and an image of it as Istio and Envoy Gateway take it (OCI). Everything is
 # the same wherever and whenever it is made of the same sources: the module is built a second time
 # from a copy in another directory, and has to be the same.
 set -euo pipefail
@@ -46,6 +46,8 @@ archive=dist/route-metrics-$version.oci.tar
 tar --create --file "$archive" --directory "$layout" --format ustar --sort name \
     --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner --mode u=rwX,go=rX .
 
+files=("$module" dist/libroute_metrics.so dist/route-metrics "$archive")
+
 # ---- the notes: what changed, from CHANGELOG.md, and what belongs to this release
 
 heading=$(grep "^## .*\b${version//./\\.}\b" CHANGELOG.md)
@@ -58,24 +60,29 @@ heading=$(grep "^## .*\b${version//./\\.}\b" CHANGELOG.md)
     echo
     echo "| file | SHA-256 |"
     echo "|---|---|"
-    for file in "$module" dist/route-metrics "$archive"; do
+    for file in "${files[@]}"; do
         echo "| \`$(basename "$file")\` | \`$(hash_of "$file")\` |"
     done
     echo
     echo "Built with $(rustc --version) and $(wasm-opt --version). Tested with Envoy" \
         "$(sed -n 's/^\([0-9][0-9.]*\).*/\1/p' tests/envoys | paste -sd ' ' | sed 's/ /, /g')."
     echo
-    echo "Verify a file with its signature:"
+    echo "\`sha256sum FILE\` has to print the hash above. Each file has a signature beside it, \`FILE.sigstore.json\`:"
     echo
-    echo "    cosign verify-blob --bundle route_metrics.wasm.sigstore.json \\"
-    echo "        --certificate-oidc-issuer https://token.actions.githubusercontent.com \\"
-    echo "        --certificate-identity-regexp '/.github/workflows/release.yml@refs/tags/v$version\$' route_metrics.wasm"
+    echo "\`\`\`sh"
+    for file in "${files[@]}"; do
+        name=$(basename "$file")
+        echo "cosign verify-blob --bundle $name.sigstore.json \\"
+        echo "    --certificate-oidc-issuer https://token.actions.githubusercontent.com \\"
+        echo "    --certificate-identity-regexp '/.github/workflows/release.yml@refs/tags/v$version\$' $name"
+    done
+    echo "\`\`\`"
     echo
-    echo "[Installing, upgrading and rolling back](docs/install.md) says where each file goes."
+    echo "\`docs/install.md\` in the sources of this version says where each file goes, how to upgrade, and how to roll back."
 } > dist/NOTES.md
 
 echo "  built twice, in two directories: $hash"
-for file in "$module" "$module.sha256" "$module.cdx.json" "$archive" dist/NOTES.md; do
+for file in "${files[@]}" "$module.sha256" "$module.cdx.json" dist/NOTES.md; do
     echo "  $file: $(stat -c %s "$file") bytes"
 done
 echo "  $layout: the image, tag $version; manifest $manifest"

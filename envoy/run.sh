@@ -49,6 +49,12 @@ if [ -z "$upstream" ]; then
     about="the demo application at $upstream"
 fi
 
+if [ -n "${UPSTREAM:-}" ]; then
+    host=${upstream%:*} host=${host#[} host=${host%]}
+    timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$host" "${upstream##*:}" 2>/dev/null ||
+        echo "nothing listens at $upstream yet; until it does, Envoy answers every request with 503" >&2
+fi
+
 module=(--module "$PWD/dist/route_metrics.wasm")
 [ -z "${NATIVE:-}" ] || module=(--native --module "$PWD/dist/libroute_metrics.so")
 dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${ADDRESS:-127.0.0.1}" \

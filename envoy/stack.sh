@@ -169,7 +169,7 @@ same_settings() {
 }
 
 free() {
-    ! listens 127.0.0.1 "${!1}" || fail "port ${!1} is in use; set another $1 in .env"
+    ! listens 127.0.0.1 "${!1}" || fail "port ${!1} is in use, perhaps by make run; stop that, or give another: make … $1=PORT, or in .env"
 }
 
 docker_works() { [ "${DOCKER:-}" != no ] && has docker && docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; }

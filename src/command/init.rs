@@ -144,7 +144,7 @@ impl Start {
     /// # Errors
     /// It is refused, or differs from the one that was given before.
     pub fn plugin(&mut self, name: &str, text: &[u8]) -> anyhow::Result<()> {
-        config::parse(text).map_err(|mistakes| refused(name, &mistakes))?;
+        plan::read(text, Capacity::Checked).map_err(|mistakes| refused(name, &mistakes))?;
         let plugin = match text.trim_ascii() {
             [] => json!({}),
             text => serde_json::from_slice(text).map_err(|_| anyhow!("{name}: is not JSON"))?,
@@ -191,7 +191,8 @@ impl Start {
                 continue;
             }
             let place = format!("{name}: {}", plugin.place);
-            config::parse(&plugin.configuration).map_err(|mistakes| refused(&place, &mistakes))?;
+            plan::read(&plugin.configuration, Capacity::Checked)
+                .map_err(|mistakes| refused(&place, &mistakes))?;
             let value = match plugin.configuration.as_slice() {
                 [] => json!({}),
                 text => serde_json::from_slice(text)
@@ -328,8 +329,7 @@ impl Start {
     ) -> anyhow::Result<(Vec<File>, String)> {
         let text = self.checked()?;
         let of = |mistakes: Mistakes| refused("the configuration", &mistakes);
-        let parsed = config::parse(&text).map_err(of)?;
-        let plan = plan::compile(&parsed, Capacity::Checked).map_err(of)?;
+        let (parsed, plan) = plan::read(&text, Capacity::Checked).map_err(of)?;
         let stats = StatsConfig::new(&parsed).map_err(of)?;
         let bootstrap = match self.platform {
             Platform::Envoy => stats.yaml(),

@@ -136,16 +136,16 @@ pub fn is_name(name: &str) -> bool {
 ///
 /// The unanchored expressions are those of Envoy's `well_known_names.cc` and of Istio's bootstrap.
 pub fn name_trouble(name: &str) -> Option<String> {
-    let response_code = name.rsplit_once("_rq_").is_some_and(|(_, code)| {
+    let response_code = name.rsplit_once("_rq_").filter(|(_, code)| {
         code.len() == 3
             && code.as_bytes().first().is_some_and(u8::is_ascii_digit)
             && (code.ends_with("xx") || code.bytes().all(|b| b.is_ascii_digit()))
     });
-    if response_code {
-        return Some(
-            "Envoy takes an ending like `_rq_404` or `_rq_4xx` out of the name as a response code"
-                .to_owned(),
-        );
+    if let Some((stem, code)) = response_code {
+        return Some(format!(
+            "Envoy takes an ending like `_rq_404` or `_rq_4xx` out of the name as a response code; \
+             name it `{stem}_requests_{code}`"
+        ));
     }
     AFTER.iter().filter_map(|word| std::str::from_utf8(word).ok()).find(|word| name.ends_with(word)).map(
         |word| {

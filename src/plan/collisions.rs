@@ -55,7 +55,7 @@ impl Compiler<'_> {
                     _ => (long, short, of_long, of_short),
                 };
                 let relation = if name == long { "ends in" } else { "is the end of" };
-                let better = instead(name, short, &names);
+                let better = instead(name, short, names.keys().copied());
                 let how = match given.source {
                     Some(source) => format!(
                         "define it in `labels` under another name, as \"{better}\": {{\"from\": \"{}\"}}, and write {better:?} here",
@@ -145,13 +145,19 @@ impl Compiler<'_> {
     }
 }
 
-/// A name for the same that goes with all others.
-fn instead(name: &str, short: &str, names: &BTreeMap<&str, Given>) -> String {
+/// A name for the same label, which goes with all of these others: none of them is the end of another.
+/// `short` is the one that `name` collides with.
+#[must_use]
+pub fn instead<'a>(
+    name: &str,
+    short: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> String {
     let word = INSTEAD.into_iter().find(|(end, _)| *end == short);
     let swapped = word.and_then(|(end, word)| Some(format!("{}{word}", name.strip_suffix(end)?)));
     let goes = |candidate: &String| {
         names
-            .keys()
+            .clone()
             .all(|known| !candidate.ends_with(known) && !known.ends_with(candidate.as_str()))
     };
     swapped

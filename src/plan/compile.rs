@@ -45,6 +45,22 @@ pub fn load(
     variable: impl Fn(&str) -> Option<String>,
     capacity: Capacity,
 ) -> Result<Plan, Mistakes> {
+    read_with(bytes, variable, capacity).map(|(_, plan)| plan)
+}
+
+/// A plugin configuration as its file has it, without the environment's overrides, and its plan.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(bytes: &[u8], capacity: Capacity) -> Result<(Config, Plan), Mistakes> {
+    read_with(bytes, |_| None, capacity)
+}
+
+fn read_with(
+    bytes: &[u8],
+    variable: impl Fn(&str) -> Option<String>,
+    capacity: Capacity,
+) -> Result<(Config, Plan), Mistakes> {
     let mut mistakes = Mistakes::default();
     let Some(mut config) = config::parse_as_far(bytes, &mut mistakes) else {
         return Err(mistakes);
@@ -52,7 +68,7 @@ pub fn load(
     let structural = mistakes.clone();
     config::apply(&mut config, variable, &mut mistakes);
     match compile(&config, capacity) {
-        Ok(plan) if mistakes.is_empty() => Ok(plan),
+        Ok(plan) if mistakes.is_empty() => Ok((config, plan)),
         Ok(_) => Err(mistakes),
         Err(more) => {
             mistakes.extend(more.without_consequences_of(&structural));

@@ -17,7 +17,8 @@ mod sampling;
 mod warnings;
 
 pub use crate::custom::CustomPlan;
-pub use compile::{Capacity, compile, load};
+pub use collisions::instead;
+pub use compile::{Capacity, compile, load, read};
 
 use crate::config::{DurationUnit, InferenceMode, Mistakes};
 use crate::custom::events::EventsPlan;

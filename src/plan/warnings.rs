@@ -71,7 +71,11 @@ impl Compiler<'_> {
         for (index, metric) in self.config.custom_metrics.iter().enumerate() {
             let name = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
             let gauge = metric.r#type == MetricType::Gauge;
-            let better = if let Some(stem) = name.strip_suffix("_seconds").filter(|_| !gauge) {
+            let histogram = metric.r#type == MetricType::Histogram;
+            // Whole hours may well be counted; times that are measured seldom come in them.
+            let longer = ["_minutes", "_hours"].into_iter().filter(|_| histogram);
+            let mut times = ["_seconds"].into_iter().filter(|_| !gauge).chain(longer);
+            let better = if let Some(stem) = times.find_map(|unit| name.strip_suffix(unit)) {
                 format!("{stem}_milliseconds")
             } else if let Some(stem) = name.strip_suffix("_ratio") {
                 format!("{stem}_percent")

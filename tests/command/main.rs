@@ -106,14 +106,54 @@ fn check_prints_every_mistake_on_a_line_of_its_own() {
     assert!(found.len() == 1 && found[0].starts_with("/no/such/file: "), "{found:?}");
 }
 
+/// A mistake of structure does not hide the others, whatever the configuration is given to.
+#[test]
+fn every_subcommand_names_every_mistake() {
+    let plugin = r#"{"bogus": 1, "limits": {"max_values_per_label": 0}, "sampling": {"rate": 2}}"#;
+    let expected = errors(&["check", "-"], plugin);
+    assert_eq!(expected.len(), 3);
+    for arguments in [
+        &["bootstrap", "-"][..],
+        &["rules", "-"],
+        &["dashboard", "-"],
+        &["label", "/dev/stdin"],
+        &["explain", "-", "GET", "/users/17"],
+        &["preview", "-", "/dev/null"],
+        &["envoy", "-", "--upstream", "127.0.0.1:8080"],
+    ] {
+        assert_eq!(errors(arguments, plugin), expected, "{arguments:?}");
+    }
+}
+
+/// Envoy's default takes `localhost` for `::1` alone, where few servers listen.
+#[test]
+fn a_named_upstream_is_looked_up_as_ipv4_first() {
+    let cluster = |upstream: &str| {
+        let printed = yaml(&stdout(&["envoy", "-", "--upstream", upstream], "{}"));
+        printed["static_resources"]["clusters"][0].clone()
+    };
+    assert_eq!(cluster("localhost:8080")["dns_lookup_family"], "V4_PREFERRED");
+    assert_eq!(cluster("127.0.0.1:8080")["dns_lookup_family"], Value::Null);
+}
+
 #[test]
 fn check_prints_warnings_and_exits_with_0() {
-    let plugin = r#"{"custom_metrics": [{"name": "app_task_seconds", "type": "histogram"}]}"#;
-    let output = run(&["check", "-"], plugin.as_bytes());
-    assert!(output.status.success() && output.stdout.is_empty());
-    let printed = String::from_utf8(output.stderr).unwrap();
-    let expected = "warning: custom_metrics[0].name: `app_task_seconds` holds whole numbers only";
-    assert!(printed.starts_with(expected) && printed.lines().count() == 1, "{printed}");
+    let warnings = |name: &str, kind: &str| {
+        let plugin = format!(r#"{{"custom_metrics": [{{"name": "{name}", "type": "{kind}"}}]}}"#);
+        let output = run(&["check", "-"], plugin.as_bytes());
+        assert!(output.status.success() && output.stdout.is_empty());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for name in ["app_task_seconds", "app_task_minutes", "app_task_hours"] {
+        let printed = warnings(name, "histogram");
+        let expected =
+            format!("warning: custom_metrics[0].name: `{name}` holds whole numbers only");
+        assert!(printed.starts_with(&expected) && printed.lines().count() == 1, "{printed}");
+        assert!(printed.contains("name it `app_task_milliseconds`"), "{printed}");
+    }
+    // Hours that are up or paid for are whole.
+    assert_eq!(warnings("app_paid_hours_total", "counter"), "");
+    assert_eq!(warnings("app_up_seconds", "gauge"), "");
 }
 
 #[test]
@@ -215,6 +255,31 @@ fn bootstrap_has_a_tag_for_every_label_and_buckets_for_every_histogram() {
     }
 }
 
+/// Envoy Gateway gets the library's place, and what `--native` alone prints as a bootstrap.
+#[test]
+fn bootstrap_for_the_dynamic_module_can_be_that_of_envoy_gateway() {
+    let plugin = r#"{"namespace": "shop", "metrics": {"request_duration": {"buckets": [1, 2]}}}"#;
+    let alone = yaml(&stdout(&["bootstrap", "--native", "-"], plugin));
+    assert!(alone["stats_config"]["stats_tags"].is_null(), "labels need nothing: {alone}");
+    let guard = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+    assert_eq!(alone["layered_runtime"]["layers"][0]["static_layer"][guard], true);
+    let text = stdout(&["bootstrap", "--gateway", "--native", "-"], plugin);
+    let proxy = yaml(&text);
+    assert_eq!(proxy["kind"], "EnvoyProxy");
+    let module = &proxy["spec"]["dynamicModules"][0];
+    assert_eq!(module["name"], "route-metrics");
+    assert_eq!(module["source"]["type"], "Local");
+    assert_eq!(module["source"]["local"]["path"], "/module/libroute_metrics.so");
+    let bootstrap = &proxy["spec"]["bootstrap"];
+    assert_eq!(bootstrap["type"], "Merge");
+    assert_eq!(yaml(bootstrap["value"].as_str().unwrap()), alone);
+    // Without --native, there is no library.
+    let proxy = yaml(&stdout(&["bootstrap", "--gateway", "-"], plugin));
+    assert!(proxy["spec"]["dynamicModules"].is_null(), "{proxy}");
+    let found = errors(&["bootstrap", "--istio", "--native", "-"], plugin);
+    assert!(found[0].contains("Istio has no place for dynamic modules"), "{found:?}");
+}
+
 #[test]
 fn bootstrap_leaves_out_labels_that_the_environment_cannot_switch_on() {
     // `org` is the end of `myorg`, so the detailed metric would be refused.
@@ -242,6 +307,42 @@ fn the_whole_configuration_keeps_the_plugin_as_it_was_written() {
     }
     let usage = run(&["envoy", "-", "--upstream", "http://app"], b"{}");
     assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn explain_says_why_a_segment_stays() {
+    let requests = ["/shop/acme/orders/17", "POST", "/v1/users", "/", "no path"];
+    let found = stdout(&[&["explain", "-"], &requests[..]].concat(), "{}");
+    let (answers, reasons) = found.split_once("\n\n").unwrap();
+    assert_eq!(
+        answers.lines().collect::<Vec<_>>(),
+        [
+            "GET /shop/acme/orders/17\t/shop/{id}/orders/{id}\tendpoint.inference \"adaptive\"",
+            "POST /v1/users\t/v1/users\tendpoint.inference \"adaptive\"",
+            "POST /\t/\tendpoint.inference \"adaptive\"",
+            "POST no path\t_UNMATCHED\tnot a path",
+        ]
+    );
+    let lines: Vec<&str> = reasons.lines().collect();
+    assert_eq!(lines[0], "/shop/acme/orders/17");
+    assert!(lines[1].starts_with("  shop: stays, score "), "{}", lines[1]);
+    assert!(lines[1].contains("the first segment +"), "{}", lines[1]);
+    assert!(lines[2].starts_with("  acme: {id}, score -"), "{}", lines[2]);
+    assert!(lines[2].contains("an unknown word -"), "{}", lines[2]);
+    assert!(lines[3].starts_with("  orders: stays, score "), "{}", lines[3]);
+    assert_eq!(lines[4..7], ["  17: {id}, a number", "", "/v1/users"]);
+    assert_eq!(lines[7], "  v1: stays, a version of the API");
+    assert!(lines[8].starts_with("  users: stays, score "), "{}", lines[8]);
+    assert_eq!(lines.len(), 9);
+}
+
+#[test]
+fn explain_forges_no_line() {
+    let found = stdout(&["explain", "-", "/a%0Ab/x\n  y: stays\u{1b}[2J"], "{}");
+    let (answers, reasons) = found.split_once("\n\n").unwrap();
+    assert_eq!(answers.lines().count(), 1, "{found}");
+    assert_eq!(reasons.lines().count(), 3, "{found}");
+    assert!(found.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()), "{found}");
 }
 
 #[test]
@@ -343,4 +444,19 @@ fn two_plugins_share_the_buckets_of_a_histogram_or_are_refused() {
     let other = with("1, 2", r#", "unit": "milliseconds""#);
     let printed = stdout(&["bootstrap", "-"], &two_plugins(&with("5000, 9000", ""), &other));
     assert!(printed.contains("buckets: [5000, 9000]") && printed.contains("buckets: [1, 2]"));
+}
+
+#[test]
+fn labels_of_two_plugins_that_collide_are_refused_with_a_name_that_works() {
+    let with = |label: &str| {
+        format!(
+            r#"{{"labels": {{"{label}": {{"from": "authority"}}}},
+                "metrics": {{"requests_total": {{"labels": ["{label}"]}}}}}}"#
+        )
+    };
+    let found = errors(&["bootstrap", "-"], &two_plugins(&with("zone"), &with("time_zone")));
+    let (_, better) = found[0].split_once("such as `").expect("a name");
+    let (better, _) = better.split_once('`').unwrap();
+    assert!(found.len() == 1 && found[0].contains("give `time_zone` another name"), "{found:?}");
+    stdout(&["bootstrap", "-"], &two_plugins(&with("zone"), &with(better)));
 }

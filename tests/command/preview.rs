@@ -156,6 +156,25 @@ fn what_preview_learned_is_a_configuration() {
     assert_eq!(success(&["check", "-"], templates.as_bytes()), "");
 }
 
+/// A label that the limit cuts in the middle is no endpoint: whole ones are printed, and the limit that
+/// they need.
+#[test]
+fn no_label_that_is_cut_becomes_a_template() {
+    let folder = Folder::new("cut");
+    let words = "/warehouse/inventory/locations/shelves/containers";
+    let log: String =
+        (1..9).map(|n| format!("GET\t{words}/{n}\t200\nGET\t{words}/{n}/labels\t200\n")).collect();
+    for max in [32, 60, 120] {
+        let limits = format!(r#"{{"limits": {{"max_label_value_length": {max}}}}}"#);
+        let arguments = ["preview", "--templates", &folder.file("plugin.json", &limits), "-"];
+        let printed = success(&arguments, log.as_bytes());
+        let value: Value = serde_json::from_str(&printed).unwrap();
+        let expected = [format!("{words}/{{id}}"), format!("{words}/{{id}}/labels")];
+        assert_eq!(value["endpoint"]["templates"], serde_json::json!(expected), "{max}");
+        assert_eq!(success(&["check", "-"], printed.as_bytes()), "", "{max}");
+    }
+}
+
 #[test]
 fn preview_refuses_what_it_cannot_read() {
     let folder = Folder::new("refused");
@@ -297,6 +316,15 @@ fn custom_metrics_are_in_the_report() {
     let notes = report["notes"].to_string();
     assert!(notes.contains("no request of the log belongs to `app_pro_total`"), "{notes}");
     assert!(notes.contains("the application reports `app_tasks_total`"), "{notes}");
+    // And in the table.
+    let table = success(&["preview", &plugin, "-"], ENVOY.as_bytes());
+    let words = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("{name} in {table}")).split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(words("app_reads_total")[1], "2");
+    assert!(words("app_pro_total").ends_with(&["belongs", "to", "it"]));
+    assert!(words("app_tasks_total").contains(&"application,"));
 }
 
 #[test]

@@ -241,7 +241,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         r#"{"custom_metrics": [{"name": "app_rq_404", "type": "counter"}]}"#,
         &[
-            "custom_metrics[0].name: `app_rq_404`: Envoy takes an ending like `_rq_404` or `_rq_4xx` out of the name as a response code",
+            "custom_metrics[0].name: `app_rq_404`: Envoy takes an ending like `_rq_404` or `_rq_4xx` out of the name as a response code; name it `app_requests_404`",
         ],
     ),
     (

@@ -161,7 +161,10 @@ fn hostile() -> impl Strategy<Value = String> {
         "[=;.%{}/ a-zA-Z_\u{e9}]{0,12}",
         "(cache|tag|component|wasm_filter|rbac|endpoint|tenant)",
     ];
-    proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
+    let parts = proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat());
+    // One of the filter's own words, where what stands behind it is cut away.
+    let forged = "(_OTHER|_UNMATCHED)(\\.{1,150}|\\.{1,9}[;=\u{e9}])[a-z]{0,9}";
+    prop_oneof![3 => parts, 1 => forged]
 }
 
 proptest! {

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// Files that are part of the command alone, by the modules that the crate's root declares so.
+/// Files that are part of the command alone, by the modules that the crate's root declares so, or of
+/// the dynamic module, which is machine code.
 fn is_native(file: &Path, root: &str) -> bool {
-    let mut native = vec!["bin".to_owned()];
+    let mut native = vec!["bin".to_owned(), "native".to_owned()];
     let mut lines = root.lines();
     while let Some(line) = lines.next() {
         if line == r#"#[cfg(not(target_arch = "wasm32"))]"# {

@@ -1,23 +1,16 @@
-//! What CONTRIBUTING.md and SECURITY.md name is there: paths, make targets, suites and tests.
+//! What CONTRIBUTING.md and SECURITY.md name is there: paths, suites and tests.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::markdown::{self, blocks, read, root};
 
-fn read(file: &str) -> String {
-    fs::read_to_string(root().join(file)).unwrap()
-}
-
-/// The words in single backticks, and the lines that are indented as code.
+/// The words in single backticks, and the lines of shell blocks.
 fn quoted(page: &str) -> Vec<String> {
     let text = read(page);
-    let code = text.lines().filter_map(|line| line.strip_prefix("    ")).map(str::to_owned);
-    let words = text.split('`').skip(1).step_by(2).map(str::to_owned);
-    code.chain(words).collect()
+    let code = blocks(&text, "sh").join("\n");
+    let words = markdown::quoted(&text);
+    code.lines().map(str::to_owned).chain(words).collect()
 }
 
 /// The names of the suites that cargo knows, and the folders of their sources.
@@ -36,12 +29,7 @@ fn suites() -> Vec<(String, String)> {
 }
 
 #[test]
-fn paths_and_targets_exist() {
-    let main = read("Makefile");
-    let included = main.lines().filter_map(|line| line.strip_prefix("include "));
-    let makefiles = included.map(read).collect::<String>() + &main;
-    let targets: BTreeSet<&str> =
-        makefiles.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+fn paths_exist() {
     let mut seen = 0;
     for page in ["CONTRIBUTING.md", "SECURITY.md"] {
         for word in quoted(page) {
@@ -49,14 +37,9 @@ fn paths_and_targets_exist() {
                 assert!(root().join(&word).exists(), "{page}: {word}");
                 seen += 1;
             }
-            let typed = word.strip_prefix("make ").map(|rest| rest.split(" && ").next().unwrap());
-            for target in typed.into_iter().flat_map(str::split_whitespace) {
-                assert!(target.contains('=') || targets.contains(target), "{page}: {target}");
-                seen += 1;
-            }
         }
     }
-    assert!(seen > 20, "{seen}");
+    assert!(seen > 10, "{seen}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod contributing;
 mod dashboard;
 mod image;
 mod manifests;
+mod markdown;
 mod pages;
 mod printed_files;
 mod readme;

@@ -1,50 +1,15 @@
-//! What the pages of `docs/` show is true: links lead somewhere, configurations are accepted, manifests
-//! parse, commands exist, and the change in `docs/envoy.md` is what it says.
+//! What the pages of the repository show is true: links lead somewhere, snippets parse, configurations
+//! are accepted, commands, options and targets exist, pictures have a target that makes them, and the
+//! change in `docs/envoy.md` is what it says.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use route_metrics::command::envoy_config;
 use route_metrics::plan::{self, Capacity};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The pages, README and its siblings included, as path and text.
-fn pages() -> Vec<(String, String)> {
-    let mut pages = Vec::new();
-    for folder in ["", "docs/"] {
-        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            if name.ends_with(".md") {
-                let page = format!("{folder}{name}");
-                pages.push((page.clone(), std::fs::read_to_string(root().join(page)).unwrap()));
-            }
-        }
-    }
-    assert!(pages.len() > 12, "{}", pages.len());
-    pages
-}
-
-/// The fenced blocks of a page in a language, without the indentation of lists.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        let Some((indent, found)) = line.split_once("```") else { continue };
-        if !indent.trim().is_empty() {
-            continue;
-        }
-        let inside = lines.by_ref().take_while(|line| line.trim() != "```");
-        let block: Vec<&str> =
-            inside.map(|line| line.strip_prefix(indent).unwrap_or(line)).collect();
-        if found == language {
-            blocks.push(block.join("\n"));
-        }
-    }
-    blocks
-}
+use crate::markdown::{blocks, files, pages, parts, read, root, targets, typed, written};
 
 /// The anchor that a heading of Markdown gets.
 fn anchor(heading: &str) -> String {
@@ -53,31 +18,142 @@ fn anchor(heading: &str) -> String {
     words.chars().filter(kept).collect::<String>().replace(' ', "-")
 }
 
+/// The targets of a page's links, `[text](target)` and `[text]: target`.
+fn links(text: &str) -> Vec<String> {
+    let prose = parts(text).prose;
+    // What is quoted is no link.
+    let prose: String = prose
+        .split("\n\n")
+        .map(|part| part.split('`').step_by(2).collect::<Vec<_>>().join("` `") + "\n\n")
+        .collect();
+    let inline = prose.match_indices("](").map(|(at, _)| {
+        let target = prose[at + 2..].split(')').next().unwrap();
+        target.split_whitespace().next().unwrap_or_default()
+    });
+    let reference = prose.lines().filter_map(|line| {
+        let (name, target) = line.strip_prefix('[')?.split_once("]: ")?;
+        (!name.contains(']')).then_some(target)
+    });
+    inline.chain(reference).map(str::to_owned).collect()
+}
+
+/// A path without `.` and `..`, as far as it has folders to leave.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir if plain.pop() => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut seen = 0;
     for (page, text) in pages() {
         let folder = Path::new(&page).parent().unwrap();
-        for (at, _) in text.match_indices("](") {
-            let target = text[at + 2..].split(')').next().unwrap();
-            if target.starts_with("https://") || target.contains([' ', '`', '\n']) {
+        for target in links(&text) {
+            if target.starts_with("https://") {
                 continue;
             }
             seen += 1;
-            let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
+            let (file, fragment) = target.split_once('#').unwrap_or((&target, ""));
             let path = match file {
-                "" => root().join(&page),
-                file => root().join(folder).join(file),
+                "" => PathBuf::from(&page),
+                file => plain(&folder.join(file)),
             };
-            assert!(path.exists(), "{page}: {target}");
+            assert!(!path.starts_with(".."), "{page}: {target} leaves the repository");
+            assert!(root().join(&path).exists(), "{page}: {target}");
             if !fragment.is_empty() && path.extension().is_some_and(|end| end == "md") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let text = read(path.to_str().unwrap());
+                let prose = parts(&text).prose;
+                let mut headings = prose.lines().filter(|line| line.starts_with('#'));
                 assert!(headings.any(|line| anchor(line) == fragment), "{page}: {target}");
             }
         }
     }
     assert!(seen > 40, "{seen}");
+}
+
+/// Each picture of a page is named in the sources of a make target.
+#[test]
+fn pictures_are_made_by_a_target() {
+    let ends = [".mk", ".sh", ".py", ".rs"];
+    let sources = ends.iter().flat_map(|end| files(end)).filter(|path| path.contains("tools/"));
+    let sources: String = sources.map(|path| read(&path)).collect();
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for target in links(&text) {
+            let path = Path::new(&target);
+            let is_picture =
+                path.extension().is_some_and(|end| ["png", "svg"].iter().any(|p| end == *p));
+            if is_picture {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                assert!(
+                    sources.contains(&format!("docs/{name}"))
+                        || sources.contains(&format!("\"{name}\"")),
+                    "{page}: nothing makes {target}"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+/// Each block says what it is, and each language has a test: those of this file, that of the module
+/// `readme` (`prometheus`), and for `text`, which is what a program prints or a drawing, none.
+#[test]
+fn each_snippet_has_a_language() {
+    let known = ["diff", "javascript", "json", "prometheus", "python", "sh", "text", "yaml"];
+    let commands =
+        ["make ", "route-metrics ", "dist/route-metrics ", "cargo ", "curl ", "$ ", "{\""];
+    for (page, text) in pages() {
+        let parts = parts(&text);
+        assert!(parts.indented.is_empty(), "{page}: no fence around {:?}", parts.indented);
+        for (language, block) in parts.blocks {
+            assert!(known.contains(&&*language), "{page}: {language:?}\n{block}");
+            assert!(!block.trim().is_empty(), "{page}: an empty block");
+            let hidden = commands.iter().any(|start| block.starts_with(start));
+            assert!(language != "text" || !hidden, "{page}: this is not text\n{block}");
+            let elsewhere = match &*language {
+                "prometheus" => page == "README.md",
+                "diff" => page == "docs/envoy.md",
+                _ => true,
+            };
+            assert!(elsewhere, "{page}: no test reads {language}\n{block}");
+        }
+    }
+}
+
+/// Runs a program that checks the syntax of a file, for each snippet of a language.
+fn syntax(language: &str, name: &str, check: &[&str]) -> usize {
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for block in blocks(&text, language) {
+            let folder = written(name, &block);
+            let output = Command::new(check[0])
+                .args(&check[1..])
+                .arg(folder.path().join(name))
+                .output()
+                .unwrap_or_else(|error| panic!("{}: {error}", check[0]));
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{page}: {errors}\n{block}");
+            seen += 1;
+        }
+    }
+    seen
+}
+
+#[test]
+fn scripts_parse() {
+    assert!(syntax("sh", "snippet.sh", &["bash", "-n"]) > 15);
+    let compile = "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')";
+    assert!(syntax("python", "snippet.py", &["python3", "-c", compile]) > 5);
+    assert!(syntax("javascript", "snippet.mjs", &["node", "--check"]) > 0);
 }
 
 #[test]
@@ -120,36 +196,84 @@ fn manifests_parse_and_their_plugins_are_accepted() {
     assert!(plugins >= 4, "{plugins}");
 }
 
+/// What `route-metrics SUBCOMMAND --help` prints; `None` where there is no such subcommand.
+fn help(subcommand: &str) -> Option<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_route-metrics"));
+    let output = command.args([subcommand, "--help"]).output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+/// Each `route-metrics SUBCOMMAND --option` of a page is one, in a block or in the text.
 #[test]
 fn commands_exist() {
+    let mut helps = BTreeMap::new();
     let mut seen = 0;
     for (page, text) in pages() {
-        let typed = blocks(&text, "sh").join("\n");
-        for line in typed.lines().map(|line| line.trim_start_matches("dist/")) {
-            let Some(rest) = line.strip_prefix("route-metrics ") else { continue };
-            let subcommand = rest.split_whitespace().next().unwrap();
-            let output = Command::new(env!("CARGO_BIN_EXE_route-metrics"))
-                .args([subcommand, "--help"])
-                .output()
-                .unwrap();
-            assert!(output.status.success(), "{page}: {line}");
-            let help = String::from_utf8(output.stdout).unwrap();
-            let options = rest.split('#').next().unwrap().split_whitespace();
-            for option in options.filter(|word| word.starts_with("--")) {
-                let option = option.split('=').next().unwrap();
-                assert!(help.contains(option), "{page}: {line}: {option}");
+        for command in typed(&text) {
+            let mut words = command.split_whitespace();
+            let program = words.next().unwrap().rsplit('/').next().unwrap();
+            let Some(subcommand) = words.next() else { continue };
+            let is_name = |c: char| c.is_ascii_lowercase() || c == '-';
+            if program != "route-metrics" || !subcommand.starts_with(is_name) {
+                continue;
+            }
+            if ["--help", "--version"].contains(&subcommand) {
+                continue;
+            }
+            let help = helps.entry(subcommand.to_owned()).or_insert_with(|| help(subcommand));
+            let help = help.as_ref().unwrap_or_else(|| panic!("{page}: {command}"));
+            let known: BTreeSet<&str> =
+                help.split(|c: char| !is_name(c)).filter(|word| word.starts_with("--")).collect();
+            for option in words.filter(|word| word.starts_with("--")) {
+                let option = option.split('=').next().unwrap().trim_end_matches(|c| !is_name(c));
+                assert!(known.contains(option), "{page}: {command}: {option}");
             }
             seen += 1;
         }
     }
-    assert!(seen > 8, "{seen}");
+    assert!(seen > 60, "{seen}");
+}
+
+/// Each `make TARGET VARIABLE=…` of a page is one, in a block or in the text, and something reads the
+/// variable.
+#[test]
+fn targets_and_their_variables_exist() {
+    let targets = targets();
+    let ends = ["Makefile", ".mk", ".sh", ".rs"];
+    let sources: String = ends.iter().flat_map(|end| files(end)).map(|path| read(&path)).collect();
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for command in typed(&text) {
+            // A value in quotes may hold spaces; variables of the environment may stand before make.
+            let command: String = command.split('"').step_by(2).collect();
+            let words = command.split_whitespace().skip_while(|word| word.contains('='));
+            let Some(words) = words
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+                .split_first()
+                .and_then(|(first, rest)| (first == "make").then(|| rest.to_vec()))
+            else {
+                continue;
+            };
+            for word in words {
+                match word.split_once('=') {
+                    Some((variable, _)) => {
+                        assert!(sources.contains(variable), "{page}: {command}: {variable}");
+                    }
+                    None => assert!(targets.contains(&word), "{page}: {command}: no target {word}"),
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 60, "{seen}");
 }
 
 /// The two sides of the diff are configurations; the new one has the plugin, and all that the command
 /// prints for its labels.
 #[test]
 fn the_change_of_an_envoy_is_complete() {
-    let page = std::fs::read_to_string(root().join("docs/envoy.md")).unwrap();
+    let page = read("docs/envoy.md");
     let diff = blocks(&page, "diff").concat();
     let side = |mark: char| -> String {
         let kept = diff.lines().filter(|line| line.starts_with([' ', mark]));
@@ -171,7 +295,7 @@ fn the_change_of_an_envoy_is_complete() {
     };
     let mut shown: Vec<_> = tags.iter().map(of).collect();
     shown.sort();
-    let printed = std::fs::read_to_string(root().join("envoy/bootstrap.yaml")).unwrap();
+    let printed = read("envoy/bootstrap.yaml");
     let printed = &envoy_config::yaml(printed.as_bytes()).unwrap()[0];
     let printed = printed["stats_config"]["stats_tags"].as_array().unwrap();
     // The shipped block has the labels of `detailed`, too, which is off.

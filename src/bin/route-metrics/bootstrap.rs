@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use route_metrics::command::envoy_config::StatsConfig;
-use route_metrics::config;
+use route_metrics::plan::{self, Capacity};
 
 use crate::{Outcome, input};
 
@@ -36,8 +36,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     let mut all = StatsConfig::default();
     for plugin in input::plugins(file)? {
-        let needs = config::parse(&plugin.configuration)
-            .and_then(|config| StatsConfig::new(&config))
+        let needs = plan::read(&plugin.configuration, Capacity::Checked)
+            .and_then(|(config, _)| StatsConfig::new(&config))
             .map_err(|mistakes| input::refused(&plugin, &mistakes))?;
         all.merge(needs).map_err(|mistake| anyhow!(mistake))?;
     }

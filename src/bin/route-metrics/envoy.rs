@@ -10,6 +10,7 @@ use route_metrics::command::envoy_config::{
     needed,
 };
 use route_metrics::config;
+use route_metrics::plan::{self, Capacity};
 
 use crate::{Outcome, input};
 
@@ -129,8 +130,8 @@ fn with_export(configuration: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 pub fn run(arguments: &Arguments) -> Outcome {
     let plugin = input::plugin(&arguments.file)?;
-    let (export, stats) = config::parse(&plugin.configuration)
-        .and_then(|config| Ok((config.endpoint.export, StatsConfig::new(&config)?)))
+    let (export, stats) = plan::read(&plugin.configuration, Capacity::Checked)
+        .and_then(|(config, _)| Ok((config.endpoint.export, StatsConfig::new(&config)?)))
         .map_err(|mistakes| input::refused(&plugin, &mistakes))?;
     let tracing = arguments.tracing();
     let mut configuration = plugin.configuration;

@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use route_metrics::config::{Config, InferenceMode};
-use route_metrics::endpoint::{CanonicalPath, Form, Knowledge};
+use route_metrics::endpoint::{CanonicalPath, Form, Inference, Knowledge, Reason};
 use route_metrics::labels;
 use route_metrics::plan::Capacity;
+use route_metrics::request::readable;
 
 use crate::labeller::Labeller;
 use crate::{Outcome, input};
@@ -15,8 +16,10 @@ use crate::{Outcome, input};
 /// Print the endpoint of each path, and which entry of the configuration gave it
 ///
 /// A line per path: method and path, the endpoint label (`-` for a request that is excluded), and
-/// what decided, separated by tabs. Inference is shown as it is before it has learned anything;
-/// try `label` or `preview` to see what traffic teaches it.
+/// what decided, separated by tabs. Behind these, for each path that was inferred, a line per
+/// segment: what became of it, and the traits that weighed most. A word whose score is above 0
+/// stays. Inference is shown as it is before it has learned anything; try `label` or `preview` to
+/// see what traffic teaches it.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The plugin's JSON, or a configuration of Envoy with the plugin in it; `-` is standard input
@@ -29,6 +32,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let (config, plan) = input::plan(&arguments.file, Capacity::Ignored)?;
     let mut labeller = Labeller::new(&plan);
+    let inference = Inference::new(config.endpoint.inference);
+    let mut inferred = Vec::new();
     let mut method: &[u8] = b"GET";
     let mut out = std::io::stdout().lock();
     for argument in &arguments.requests {
@@ -38,13 +43,27 @@ pub fn run(arguments: &Arguments) -> Outcome {
             continue;
         }
         let (label, _) = labeller.label(method, argument, Knowledge::Unfinished);
-        let path = CanonicalPath::new(argument);
+        let path = CanonicalPath::new(readable(argument));
         let reason = match plan.endpoints.explain(method, &path) {
             Some(entry) => format!("endpoint.{entry}"),
-            None => inference(&config, path.form()),
+            None => {
+                inferred.push((argument, path));
+                by_inference(&config, path.form())
+            }
         };
         let label = if label.is_empty() { "-" } else { label };
         writeln!(out, "{} {}\t{label}\t{reason}", shown(method), shown(argument))?;
+    }
+    for (argument, path) in inferred {
+        let reasons = inference.explain(&path);
+        if config.endpoint.inference == InferenceMode::Off || reasons.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n{}", shown(argument))?;
+        for Reason { segment, label, why } in reasons {
+            let fate = if label == segment { "stays" } else { label.as_str() };
+            writeln!(out, "  {}: {}, {why}", shown(segment.as_bytes()), shown(fate.as_bytes()))?;
+        }
     }
     Ok(())
 }
@@ -55,7 +74,7 @@ fn is_method(argument: &[u8]) -> bool {
     !argument.is_empty() && argument.iter().all(token)
 }
 
-fn inference(config: &Config, form: Form) -> String {
+fn by_inference(config: &Config, form: Form) -> String {
     let mode = match config.endpoint.inference {
         _ if form == Form::None => return "not a path".to_owned(),
         InferenceMode::Off => "off",

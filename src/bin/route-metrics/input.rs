@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use route_metrics::command::envoy_config::{self, Plugin};
-use route_metrics::config::{self, Config, Mistake, Mistakes};
+use route_metrics::config::{Config, Mistake, Mistakes};
 use route_metrics::plan;
 use route_metrics::plan::Capacity;
 use route_metrics::plan::Plan;
@@ -40,11 +40,7 @@ pub fn plugin(file: &Path) -> anyhow::Result<Plugin> {
 /// The one plugin configuration in a file and its plan. The environment is left alone.
 pub fn plan(file: &Path, capacity: Capacity) -> anyhow::Result<(Config, Plan)> {
     let plugin = plugin(file)?;
-    let parsed = config::parse(&plugin.configuration).and_then(|config| {
-        let plan = plan::compile(&config, capacity)?;
-        Ok((config, plan))
-    });
-    parsed.map_err(|mistakes| refused(&plugin, &mistakes))
+    plan::read(&plugin.configuration, capacity).map_err(|mistakes| refused(&plugin, &mistakes))
 }
 
 /// The mistakes of a plugin's configuration as one error, one per line.

@@ -292,7 +292,11 @@ fn configuration(key: &str, text: &str) -> String {
 
 fn cluster(name: &str, upstream: &Upstream, protocol: &str) -> String {
     let Upstream { host, port } = upstream;
-    let discovery = if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" };
+    // Envoy's default prefers IPv6, and `localhost` is `::1` for it, where few development servers listen.
+    let discovery = match host.parse::<IpAddr>() {
+        Ok(_) => "STATIC",
+        Err(_) => "STRICT_DNS\n    dns_lookup_family: V4_PREFERRED",
+    };
     format!(
         r#"  - name: {name}
     type: {discovery}

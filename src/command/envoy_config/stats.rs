@@ -113,9 +113,11 @@ impl StatsConfig {
             self.labels.iter().flat_map(|a| self.labels.iter().map(move |b| (a, b)))
         {
             if short != long && long.ends_with(short.as_str()) {
+                let better = plan::instead(long, short, self.labels());
                 return Err(format!(
                     "the label `{short}` of one plugin is the end of the label `{long}` of another, \
-                     so Envoy would take it out of that one, too; rename one of them"
+                     so Envoy would take it out of that one, too; give `{long}` another name there, such \
+                     as `{better}`"
                 ));
             }
         }
@@ -123,7 +125,7 @@ impl StatsConfig {
     }
 
     /// The names of all labels, in order.
-    pub fn labels(&self) -> impl Iterator<Item = &str> {
+    pub fn labels(&self) -> impl Iterator<Item = &str> + Clone {
         self.labels.iter().map(String::as_str)
     }
 

@@ -71,8 +71,10 @@ fn code(text: &str) -> String {
 const INTRODUCTION: &str = "\
 # What `route-metrics preview` reads
 
-    route-metrics preview plugin.json access.log access.log.1.gz
-    kubectl logs -f deploy/envoy | route-metrics preview plugin.json -
+```sh
+route-metrics preview plugin.json access.log access.log.1.gz
+kubectl logs -f deploy/envoy | route-metrics preview plugin.json -
+```
 
 It replays access logs through the filter in memory and reports endpoints, series, overflow and cost. Logs may be packed
 with gzip or Zstandard. On standard input it reads until the end; the first Ctrl-C (SIGINT) or SIGTERM ends a log that

@@ -10,7 +10,7 @@ use super::log::formats::FORMATS;
 use super::log::{Broken, Hints, Parser, Spread};
 use super::report::Directions;
 use crate::command::envoy_config::StatsConfig;
-use crate::config::{self, Config, InferenceMode, Mistakes};
+use crate::config::{Config, InferenceMode, Mistakes};
 use crate::endpoint::{CanonicalPath, Decided, Inference};
 use crate::filter::Filter;
 use crate::labels::UNMATCHED;
@@ -171,7 +171,7 @@ impl Replay {
     /// # Errors
     /// The mistakes of the configuration.
     pub fn with_hints(configuration: &[u8], hints: Hints) -> Result<Self, Mistakes> {
-        let mut config = config::parse(configuration)?;
+        let (mut config, _) = plan::read(configuration, Capacity::Checked)?;
         let rate = config.sampling.rate;
         config.sampling.rate = 1.0;
         let plan = plan::compile(&config, Capacity::Checked)?;

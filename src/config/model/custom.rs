@@ -12,15 +12,15 @@ use super::Source;
     schemars(deny_unknown_fields)
 )]
 pub struct CustomMetric {
-    /// The metric's name, as it stands in the scrape and in reports: `[a-zA-Z_][a-zA-Z0-9_]*`. The
-    /// namespace does not come before it.
+    /// The metric's name in the scrape and in reports: `[a-zA-Z_][a-zA-Z0-9_]*`. The namespace is
+    /// not added.
     pub name: String,
     /// What it is.
     pub r#type: MetricType,
-    /// Whether requests make it (`match`) or the application reports it (`event`).
+    /// `match`: counted from requests. `event`: reported by the application.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub source: MetricSource,
-    /// The requests that count. Every condition given must hold.
+    /// Which requests count. All conditions must hold.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
     pub r#match: Option<Match>,
     /// What is added, set or observed; 1 where absent. Only for `match` metrics.
@@ -100,8 +100,7 @@ pub enum MetricSource {
     Event,
 }
 
-/// The requests that a custom metric counts. Every condition given must hold; an empty list is no
-/// condition.
+/// Which requests a custom metric counts. All conditions must hold. An empty list is no condition.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(
     not(target_arch = "wasm32"),
@@ -111,8 +110,8 @@ pub enum MetricSource {
 pub struct Match {
     /// One of these methods.
     pub methods: Vec<String>,
-    /// One of these endpoints, as they stand in the label or in `endpoint.templates`. Those that no
-    /// request can have are refused.
+    /// One of these endpoints, as in the label or in `endpoint.templates`. Impossible ones are
+    /// refused.
     pub endpoints: Vec<String>,
     /// One of these response codes (`"503"`) or classes (`"5xx"`).
     pub statuses: Vec<String>,
@@ -181,6 +180,6 @@ pub struct Events {
     /// before the client sees it, and never read from a request. Empty: none.
     pub response_header: String,
     /// The path to which events may be posted as a JSON array of at most 64 KiB; the filter answers
-    /// itself. Whoever reaches the listener can post, so it belongs on one of its own. Empty: none.
+    /// itself. Anyone who reaches the listener can post, so use a separate listener. Empty: none.
     pub path: String,
 }

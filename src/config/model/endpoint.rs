@@ -1,7 +1,7 @@
 //! How a request's path becomes the `endpoint` label.
 
-/// How a request's path becomes the `endpoint` label. Decided in this order: `exclude`,
-/// `templates`, `rules`, the route name, `inference`. Query and fragment never count.
+/// How a path becomes the `endpoint` label. Tried in this order: `exclude`, `templates`, `rules`,
+/// the route name, `inference`. Query and fragment never count.
 #[derive(Clone, Debug)]
 #[cfg_attr(
     not(target_arch = "wasm32"),
@@ -9,25 +9,24 @@
     schemars(default, deny_unknown_fields)
 )]
 pub struct Endpoint {
-    /// Templates of requests that are not recorded at all, written like `templates`.
+    /// Templates of requests that are not recorded.
     pub exclude: Vec<String>,
-    /// Path templates. `{name}` is one segment or a part of one, `{*name}` one or more segments,
-    /// once in a template, `:verb` may follow the last segment, and a method may stand before the
-    /// path. A template with `GET` is for `HEAD`, too, where none with `HEAD` has the same path. The
-    /// most specific template wins, whatever the order.
+    /// Path templates. `{name}` stands for a segment or a part of one. `{*name}` stands for one or
+    /// more segments, once per template. `:verb` may follow the last segment, and a method may
+    /// precede the path. A `GET` template also takes `HEAD`, unless there is one for `HEAD`. The
+    /// most specific template wins, in any order.
     pub templates: Vec<String>,
     /// Regular expressions on the path, tried in order after the templates.
     pub rules: Vec<EndpointRule>,
     /// Takes Envoy's route name where the route has one.
     pub route_name: bool,
-    /// What happens to paths that nothing above has matched.
+    /// What happens to paths that nothing else matched.
     pub inference: InferenceMode,
-    /// A path that was only inferred and is answered with one of these is `_UNMATCHED`, so that a
-    /// scanner cannot create endpoints.
+    /// An inferred path is `_UNMATCHED` if it is answered with one of these, so scanners cannot
+    /// create endpoints.
     pub ignore_statuses: Vec<u16>,
-    /// Sets the endpoint as filter state `wasm.endpoint`, for access logs and tracing; and once
-    /// more as `wasm.route` where it is a configured one, as `wasm.url_template` where it was
-    /// inferred.
+    /// Sets the endpoint as filter state `wasm.endpoint`, for access logs and tracing, and also as
+    /// `wasm.route` if it was configured or `wasm.url_template` if it was inferred.
     pub export: bool,
 }
 
@@ -53,8 +52,8 @@ impl Default for Endpoint {
     schemars(deny_unknown_fields)
 )]
 pub struct EndpointRule {
-    /// A regular expression on the path, in the syntax of the Rust crate `regex-lite`; unanchored
-    /// unless it says `^` and `$`.
+    /// A regular expression for the path, in the syntax of the Rust crate `regex-lite`. Use `^` and
+    /// `$` to anchor it.
     pub regex: String,
     /// The endpoint of the paths that match.
     pub endpoint: String,

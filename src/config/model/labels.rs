@@ -24,28 +24,29 @@ pub struct Label {
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub value: Option<String>,
-    /// Replaces values: from what was found to what is recorded. A value that is neither here nor
-    /// in `allow` is unlisted.
+    /// Replaces values: what was found → what is recorded. A value that is in neither `map` nor
+    /// `allow` is unlisted.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub map: Option<BTreeMap<String, String>>,
-    /// The values that stay as they are. A value that is neither here nor in `map` is unlisted.
-    #[cfg_attr(
-        not(target_arch = "wasm32"),
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
-    pub allow: Option<Vec<String>>,
-    /// Stands for an absent or unlisted value. Without it: `none` for absent, `_OTHER` for
+    /// Values that are recorded unchanged. A value that is in neither `allow` nor `map` is
     /// unlisted.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         serde(default, skip_serializing_if = "Option::is_none")
     )]
+    pub allow: Option<Vec<String>>,
+    /// Recorded for an absent or unlisted value. Without it, absent is `none` and unlisted is
+    /// `_OTHER`.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub default: Option<String>,
-    /// Puts a keyed hash of sixteen hexadecimal digits in place of the value, so that identifiers
-    /// of people do not reach the metrics.
+    /// Records a keyed hash (16 hexadecimal digits) instead of the value, to keep identifiers of
+    /// people out of the metrics.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         serde(default, skip_serializing_if = "std::ops::Not::not")
@@ -87,10 +88,10 @@ pub enum Source {
     GrpcStatus,
     /// Envoy's response flags, long names, joined by commas.
     ResponseFlags,
-    /// A request header, as Envoy shows it before routing; `host` is `:authority`. Of one with
-    /// several lines the first counts.
+    /// A request header, as Envoy shows it before routing; `host` is `:authority`. If it is
+    /// repeated, the first one counts.
     RequestHeader,
-    /// A response header. Of one with several lines the first counts; trailers are not read.
+    /// A response header. If it is repeated, the first one counts. Trailers are not read.
     ResponseHeader,
     /// A parameter of the query.
     QueryParam,

@@ -2,7 +2,7 @@
 
 use super::{Label, Source};
 
-/// Bounds for the whole Envoy process, whatever its number of workers.
+/// Bounds for the whole Envoy process, all workers together.
 #[derive(Clone, Debug)]
 #[cfg_attr(
     not(target_arch = "wasm32"),
@@ -17,15 +17,15 @@ pub struct Limits {
     /// (docs/cardinality.md); what has no place is `_OTHER`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_values_per_label: u32,
-    /// Endpoints, `_OTHER` and `_UNMATCHED` among them, 1 to 1,000,000. Without it
-    /// `max_values_per_label`. To be raised for an application with more of them.
+    /// Endpoints, `_OTHER` and `_UNMATCHED` among them, 1 to 1,000,000. Without it,
+    /// `max_values_per_label` holds. Raise it for an application with more endpoints.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_endpoints: Option<u32>,
-    /// Series of one metric, 1 to 1,000,000. What comes later is counted under `_OTHER`.
+    /// Series of one metric, 1 to 1,000,000. Later ones are counted under `_OTHER`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 1000000)))]
     pub max_series_per_metric: u32,
-    /// Characters of one label value, 16 to 1,024. Longer ones from outside
-    /// are cut; those of the configuration are refused.
+    /// Characters of one label value, 16 to 1,024. Longer values from outside are cut; longer ones
+    /// in the configuration are refused.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 16, max = 1024)))]
     pub max_label_value_length: u32,
 }
@@ -73,7 +73,7 @@ pub struct Detailed {
     pub org: Label,
     /// Where the user comes from.
     pub user: Label,
-    /// Limits of this metric alone; without them, those of `limits` hold.
+    /// Limits for this metric. Without them, `limits` holds.
     pub limits: DetailedLimits,
 }
 

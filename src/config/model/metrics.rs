@@ -61,9 +61,9 @@ pub struct RequestDuration {
     pub labels: Vec<String>,
     /// The unit of the values, which is also the end of the metric's name.
     pub unit: DurationUnit,
-    /// The upper bounds of the buckets in `unit`: whole numbers, ascending, at most 100.
-    /// `bootstrap`, `rules` and `dashboard` follow it; Envoy takes it up when it starts. Each is a
-    /// line per series in every scrape. Absent: bounds that fit most services.
+    /// Upper bounds of the buckets, in `unit`: up to 100 whole numbers, ascending. `bootstrap`,
+    /// `rules` and `dashboard` follow them; Envoy reads them when it starts. Each bound adds a line
+    /// per series to every scrape. Absent: bounds that fit most services.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         schemars(with = "Option<Vec<std::num::NonZeroU64>>", length(min = 1, max = 100))
@@ -127,9 +127,9 @@ pub struct ResponseSize {
     pub enabled: bool,
     /// Label names: built-in ones or those defined in `labels`.
     pub labels: Vec<String>,
-    /// The upper bounds of the buckets in bytes: whole numbers, ascending, at most 100.
-    /// `bootstrap`, `rules` and `dashboard` follow it; Envoy takes it up when it starts. Each is a
-    /// line per series in every scrape. Absent: bounds that fit most services.
+    /// Upper bounds of the buckets, in bytes: up to 100 whole numbers, ascending. `bootstrap`,
+    /// `rules` and `dashboard` follow them; Envoy reads them when it starts. Each bound adds a line
+    /// per series to every scrape. Absent: bounds that fit most services.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         schemars(with = "Option<Vec<std::num::NonZeroU64>>", length(min = 1, max = 100))
@@ -155,9 +155,9 @@ pub struct RequestSize {
     pub enabled: bool,
     /// Label names: built-in ones or those defined in `labels`.
     pub labels: Vec<String>,
-    /// The upper bounds of the buckets in bytes: whole numbers, ascending, at most 100.
-    /// `bootstrap`, `rules` and `dashboard` follow it; Envoy takes it up when it starts. Each is a
-    /// line per series in every scrape. Absent: bounds that fit most services.
+    /// Upper bounds of the buckets, in bytes: up to 100 whole numbers, ascending. `bootstrap`,
+    /// `rules` and `dashboard` follow them; Envoy reads them when it starts. Each bound adds a line
+    /// per series to every scrape. Absent: bounds that fit most services.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         schemars(with = "Option<Vec<std::num::NonZeroU64>>", length(min = 1, max = 100))

@@ -28,11 +28,12 @@ pub use sampling::*;
     schemars(default, deny_unknown_fields)
 )]
 pub struct Config {
-    /// Switches the whole filter. When false, traffic passes and nothing is recorded.
-    /// The environment variable `OBSERVABILITY_ENABLED` overrides it.
+    /// If false, traffic passes and nothing is recorded. The environment variable
+    /// `OBSERVABILITY_ENABLED` overrides it.
     pub enabled: bool,
     /// Prefix of the request metrics, joined by an underscore: `"django"` gives
-    /// `django_http_requests_total`. Custom metrics have the names that they are given. Letters, digits and underscores, not starting with a digit.
+    /// `django_http_requests_total`. Custom metrics keep their names. Letters, digits and
+    /// underscores, not starting with a digit.
     pub namespace: String,
     /// The request metrics.
     pub metrics: Metrics,

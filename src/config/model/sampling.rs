@@ -12,7 +12,7 @@ pub struct Sampling {
     /// rates stay true. The environment variable `METRICS_SAMPLE_RATE` overrides it.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 0.0, max = 1.0)))]
     pub rate: f64,
-    /// Requests that are counted whatever the sample says, with weight 1.
+    /// Requests that are always counted, each as one.
     pub always: Always,
 }
 
@@ -22,7 +22,7 @@ impl Default for Sampling {
     }
 }
 
-/// Requests that are counted whatever the sample says.
+/// Requests that are always counted.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(
     not(target_arch = "wasm32"),
@@ -32,8 +32,7 @@ impl Default for Sampling {
 pub struct Always {
     /// Response codes (`"503"`) or classes (`"5xx"`).
     pub statuses: Vec<String>,
-    /// Endpoints, as they stand in the label or in `endpoint.templates`. Those that no request can
-    /// have are refused.
+    /// Endpoints as in the label or in `endpoint.templates`. Impossible ones are refused.
     pub endpoints: Vec<String>,
     /// Requests that took longer than this many milliseconds.
     pub slower_than_ms: Option<u64>,

@@ -176,3 +176,26 @@ impl Recent {
         Self { places: Vec::new(), room: 0, turn: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::test;
+
+    #[test]
+    fn a_hash_is_not_believed_without_the_text() {
+        let (memory, lexicon) = (Memory::new(), Lexicon::new(Secret::default()));
+        let key = |path: &[u8]| Key::new(&CanonicalPath::new(path), &memory, &lexicon).unwrap();
+        let (users, mut orders) = (key(b"/users/list"), key(b"/orders/list"));
+        // As if both had the same hash.
+        orders.hash = users.hash;
+        let mut recent = Recent::new();
+        recent.keep(&orders, 1, b"/orders/list");
+        assert_eq!(recent.find(&users, 1), None);
+        recent.keep(&users, 1, b"/users/list");
+        assert_eq!(recent.find(&users, 1), Some(&b"/users/list"[..]));
+        assert_eq!(recent.find(&orders, 1), Some(&b"/orders/list"[..]));
+        assert_eq!(recent.find(&orders, 2), None);
+    }
+}

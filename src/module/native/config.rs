@@ -20,6 +20,24 @@ pub fn family_number(family: &Family) -> Option<usize> {
     lock(&FAMILIES).get(family).copied()
 }
 
+/// What other configurations of this process have declared, and this one has not. Envoy forgets a series with the
+/// last configuration that has its metric, so an update of labels would take counters away. What has another
+/// type now goes: one name would have two.
+fn earlier(own: &[Family]) -> Vec<Family> {
+    let all = lock(&FAMILIES);
+    let mut earlier: Vec<(&Family, usize)> = all
+        .iter()
+        .filter(|(family, _)| {
+            let same = |own: &&Family| own.name == family.name;
+            let mut same = own.iter().filter(same);
+            same.all(|own| own.kind == family.kind && own.labels != family.labels)
+        })
+        .map(|(family, &number)| (family, number))
+        .collect();
+    earlier.sort_unstable_by_key(|&(_, number)| number);
+    earlier.into_iter().map(|(family, _)| family.clone()).collect()
+}
+
 /// One configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -29,6 +47,10 @@ pub struct Config {
     pub root: u32,
     /// The plugin configuration.
     pub bytes: Vec<u8>,
+    /// Whether events are reported in response headers.
+    pub reports_in_headers: bool,
+    /// Whether events are posted.
+    pub takes_posts: bool,
     /// Envoy's numbers of its metrics, by those of their families.
     numbers: Vec<Option<usize>>,
 }
@@ -40,10 +62,16 @@ impl Config {
             raw,
             root: u32::MAX - CONFIGS.fetch_add(1, Ordering::Relaxed),
             bytes: bytes.to_vec(),
+            reports_in_headers: false,
+            takes_posts: false,
             numbers: Vec::new(),
         };
         if let Ok(plan) = plan::load(bytes, super::variable, Capacity::Checked) {
-            declared(&plan).into_iter().for_each(|family| config.define(family));
+            config.reports_in_headers = plan.events.response_header.is_some();
+            config.takes_posts = plan.events.path.is_some();
+            let own = declared(&plan);
+            let earlier = earlier(&own);
+            own.into_iter().chain(earlier).for_each(|family| config.define(family));
         }
         config
     }

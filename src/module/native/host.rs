@@ -94,6 +94,17 @@ impl Envoy {
         }
     }
 
+    /// Has the configuration that was entered hold the series that others have made. Envoy forgets a series with
+    /// the last configuration that has touched it, so without this, counters would begin anew with an update.
+    /// Those of histograms do: whatever touches one counts in it.
+    pub fn keep(&self) {
+        for series in &*self.series.borrow() {
+            if series.kind != MetricKind::Histogram {
+                self.change_now(series, Change::Add(0));
+            }
+        }
+    }
+
     fn tell_pending(&self) {
         let pending = self.pending.take();
         for Pending { series, change } in pending {

@@ -4,8 +4,9 @@
 //! values as label names, gauges that do not go below zero, nothing of a request outside of one. Which Envoy it
 //! is says the environment variable `MOCK_ENVOY`, 1.38, 1.39 or (by default) 1.40.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
+use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,7 +48,27 @@ pub struct Stream {
 /// A series.
 type Key = (String, Vec<(String, String)>);
 
-static SERIES: Mutex<BTreeMap<Key, u64>> = Mutex::new(BTreeMap::new());
+static SERIES: Mutex<BTreeMap<Key, Series>> = Mutex::new(BTreeMap::new());
+
+/// A series, which Envoy forgets with the last configuration that has touched it. Those of histograms stay here,
+/// for the tests count in them what has been recorded.
+#[derive(Default)]
+struct Series {
+    value: u64,
+    kept: bool,
+    holders: BTreeSet<usize>,
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        let own = ptr::from_ref(self) as usize;
+        lock(&SERIES).retain(|_, series| {
+            series.holders.remove(&own);
+            series.kept || !series.holders.is_empty()
+        });
+    }
+}
+
 /// How often the ticker has asked to be called back.
 pub static COMMITS: AtomicU64 = AtomicU64::new(0);
 
@@ -71,7 +92,7 @@ pub fn sum(family: &str, value: Option<&str>) -> u64 {
         value.is_none_or(|value| labels.iter().any(|(_, label)| label == value))
     };
     let series = all.iter().filter(|((name, labels), _)| name == family && of_value(labels));
-    series.map(|(_, value)| value).sum()
+    series.map(|(_, series)| series.value).sum()
 }
 
 /// The version of this Envoy.
@@ -91,9 +112,9 @@ pub fn find(symbol: &CStr) -> Pointer {
         // Only whether they are there is asked.
         "http_get_header_values" => outside_add as super::abi::Change as Pointer,
         "http_get_timing_info" if version() >= 40 => outside_add as super::abi::Change as Pointer,
-        _ => std::ptr::null_mut(),
+        _ => ptr::null_mut(),
     };
-    if version() >= 39 { found } else { std::ptr::null_mut() }
+    if version() >= 39 { found } else { ptr::null_mut() }
 }
 
 unsafe fn stream<'a>(pointer: Pointer) -> &'a mut Stream {
@@ -139,12 +160,17 @@ unsafe fn change(
     count: usize,
     change: impl FnOnce(&mut u64),
 ) -> u32 {
+    let holder = config as usize;
     // SAFETY: as above.
     let (config, values) = unsafe { (&*config.cast::<Config>(), texts(values, count)) };
     let (defined, name, labels) = &config.defined[id];
     assert_eq!((*defined, labels.len()), (kind, count), "{name}");
     let key = (name.clone(), labels.iter().cloned().zip(values).collect());
-    change(lock(&SERIES).entry(key).or_default());
+    let mut all = lock(&SERIES);
+    let series = all.entry(key).or_default();
+    series.holders.insert(holder);
+    series.kept = kind == MetricKind::Histogram;
+    change(&mut series.value);
     0
 }
 

@@ -31,9 +31,20 @@ use worker::Work;
 
 /// A stream, as Envoy keeps it for the module.
 struct Stream {
-    number: u32,
+    /// Its number in the filter, once that was told of it.
+    number: Option<u32>,
     config: *const Config,
     seen: Seen,
+    /// Whether it has ended, and the filter has forgotten it.
+    gone: bool,
+}
+
+impl Stream {
+    /// Its number in the filter, which is told of it when it is first asked something: each call of the filter
+    /// takes a lock, so hooks that it needs nothing of go without.
+    fn number(&mut self, own: &mut Work, config: &Config) -> u32 {
+        *self.number.get_or_insert_with(|| own.create(config))
+    }
 }
 
 /// An environment variable of the process.
@@ -62,7 +73,7 @@ unsafe fn of_stream<T>(
     envoy: Pointer,
     module: Pointer,
     otherwise: T,
-    work: impl FnOnce(&mut Work, &mut Stream) -> T,
+    work: impl FnOnce(&mut Work, &mut Stream, u32) -> T,
 ) -> T {
     if module.is_null() {
         return otherwise;
@@ -72,7 +83,12 @@ unsafe fn of_stream<T>(
     // SAFETY: as above.
     let config = unsafe { &*stream.config };
     let seen = Some(stream.seen);
-    guarded(otherwise, || worker::with(config, envoy, seen, |own| work(own, stream)))
+    guarded(otherwise, || {
+        worker::with(config, envoy, seen, |own| {
+            let number = stream.number(own, config);
+            work(own, stream, number)
+        })
+    })
 }
 
 fn word(action: Action) -> u32 {
@@ -121,12 +137,12 @@ hooks! {
     ) -> *const c_void {
         guarded(ptr::null(), || {
             // SAFETY: Envoy's bytes are there until the hook returns.
-            let config = Config::new(envoy, unsafe { configuration.bytes() });
-            if !worker::with(&config, ptr::null_mut(), None, |own| own.configure(&config)) {
+            let config = Box::new(Config::new(envoy, unsafe { configuration.bytes() }));
+            if !worker::add(&config) {
                 return ptr::null();
             }
             ticker::add(&config);
-            Box::into_raw(Box::new(config)).cast_const().cast()
+            Box::into_raw(config).cast_const().cast()
         })
     }
 
@@ -160,23 +176,13 @@ hooks! {
     }
 
     /// A stream was created.
-    envoy_dynamic_module_on_http_filter_new(config: Pointer, envoy: Pointer) -> *mut c_void {
+    envoy_dynamic_module_on_http_filter_new(config: Pointer, _envoy: Pointer) -> *mut c_void {
         if config.is_null() {
             return ptr::null_mut();
         }
         // SAFETY: it is what was given for this configuration, which is alive.
         let config = unsafe { &*config.cast::<Config>() };
-        let seen = Seen::new();
-        // Envoy takes null for a failure, so a stream is there even where the filter cannot be told of it.
-        let number = guarded(0, || {
-            worker::with(config, envoy, Some(seen), |own| {
-                own.configure(config);
-                let number = own.number();
-                own.filter.create(number, config.root);
-                number
-            })
-        });
-        Box::into_raw(Box::new(Stream { number, config, seen })).cast()
+        Box::into_raw(Box::new(Stream { number: None, config, seen: Seen::new(), gone: false })).cast()
     }
 
     /// The request's headers.
@@ -184,9 +190,9 @@ hooks! {
         envoy: Pointer, module: Pointer, end: bool
     ) -> u32 {
         // SAFETY: Envoy's.
-        unsafe { of_stream(envoy, module, status::CONTINUE, |own, stream| {
+        unsafe { of_stream(envoy, module, status::CONTINUE, |own, _, number| {
             trap(own, "request_headers");
-            word(own.filter.request_headers(stream.number, end))
+            word(own.filter.request_headers(number, end))
         }) }
     }
 
@@ -194,33 +200,51 @@ hooks! {
     envoy_dynamic_module_on_http_filter_request_body(
         envoy: Pointer, module: Pointer, end: bool
     ) -> u32 {
-        // SAFETY: Envoy's.
-        unsafe { of_stream(envoy, module, status::CONTINUE, |own, stream| {
+        if module.is_null() {
+            return status::CONTINUE;
+        }
+        // SAFETY: Envoy's; a stream belongs to one thread.
+        unsafe {
+            let stream = &mut *module.cast::<Stream>();
+            let posts = (*stream.config).takes_posts;
+            if NEWER.request && !posts {
+                return status::CONTINUE;
+            }
             let received = abi::body_size(envoy, body::RECEIVED_REQUEST);
-            if !NEWER.request {
-                stream.seen.request_bytes += received as u64;
+            stream.seen.request_bytes += received as u64;
+            if !posts {
+                return status::CONTINUE;
             }
             let before = abi::body_size(envoy, body::BUFFERED_REQUEST);
-            word(own.filter.request_body(stream.number, before + received, end))
-        }) }
+            of_stream(envoy, module, status::CONTINUE, |own, _, number| {
+                word(own.filter.request_body(number, before + received, end))
+            })
+        }
     }
 
     /// The request's trailers.
     envoy_dynamic_module_on_http_filter_request_trailers(envoy: Pointer, module: Pointer) -> u32 {
-        // SAFETY: Envoy's.
-        unsafe { of_stream(envoy, module, status::CONTINUE, |own, stream| {
-            word(own.filter.request_body(stream.number, 0, true))
-        }) }
+        // SAFETY: Envoy's; a stream belongs to one thread.
+        unsafe {
+            if module.is_null() || !(*(*module.cast::<Stream>()).config).takes_posts {
+                return status::CONTINUE;
+            }
+            of_stream(envoy, module, status::CONTINUE, |own, _, number| {
+                word(own.filter.request_body(number, 0, true))
+            })
+        }
     }
 
     /// The response's headers.
     envoy_dynamic_module_on_http_filter_response_headers(
         envoy: Pointer, module: Pointer, _end: bool
     ) -> u32 {
-        // SAFETY: Envoy's.
-        unsafe { of_stream(envoy, module, (), |own, stream| {
-            own.filter.response_headers(stream.number);
-        }) };
+        // SAFETY: Envoy's; a stream belongs to one thread.
+        unsafe {
+            if !module.is_null() && (*(*module.cast::<Stream>()).config).reports_in_headers {
+                of_stream(envoy, module, (), |own, _, number| own.filter.response_headers(number));
+            }
+        }
         status::CONTINUE
     }
 
@@ -246,15 +270,17 @@ hooks! {
     /// The stream has ended.
     envoy_dynamic_module_on_http_filter_stream_complete(envoy: Pointer, module: Pointer) {
         // SAFETY: Envoy's.
-        let ended = unsafe { of_stream(envoy, module, false, |own, stream| {
+        let ended = unsafe { of_stream(envoy, module, false, |own, stream, number| {
             trap(own, "log");
-            own.filter.end(stream.number);
+            own.filter.end(number);
             own.tick_with_stream();
+            own.forget(number);
+            stream.gone = true;
             true
         }) };
         if !ended {
             // SAFETY: Envoy's.
-            unsafe { of_stream(envoy, module, (), |own, stream| own.filter.abandon(stream.number)) };
+            unsafe { of_stream(envoy, module, (), |own, _, number| own.filter.abandon(number)) };
         }
     }
 
@@ -264,11 +290,17 @@ hooks! {
             return;
         }
         // SAFETY: it is what was given for this stream, and comes back once.
-        let stream = unsafe { Box::from_raw(module.cast::<Stream>()) };
+        let mut stream = unsafe { Box::from_raw(module.cast::<Stream>()) };
+        if stream.gone {
+            return;
+        }
         // SAFETY: a configuration outlives its streams.
         let config = unsafe { &*stream.config };
         guarded((), || {
-            worker::with(config, ptr::null_mut(), None, |own| own.forget(stream.number));
+            worker::with(config, ptr::null_mut(), None, |own| {
+                let number = stream.number(own, config);
+                own.forget(number);
+            });
         });
     }
 

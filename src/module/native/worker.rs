@@ -30,6 +30,9 @@ pub struct Work {
     /// The filter.
     pub filter: Filter<Envoy>,
     configured: HashSet<u32>,
+    /// The configurations whose streams have told of the series that there were before, where Envoy changes no
+    /// metrics outside streams.
+    kept: HashSet<u32>,
     streams: u32,
     resting: VecDeque<u32>,
 }
@@ -39,6 +42,15 @@ pub struct Work {
 unsafe impl Send for Work {}
 
 static WORKERS: Mutex<Vec<&'static Mutex<Work>>> = Mutex::new(Vec::new());
+
+/// A configuration that is there.
+#[derive(Clone, Copy)]
+struct Live(*const Config);
+
+// SAFETY: what a configuration says is only read, and it is in the list as long as it is there.
+unsafe impl Send for Live {}
+
+static LIVE: Mutex<Vec<Live>> = Mutex::new(Vec::new());
 
 thread_local! {
     static WORKER: Cell<Option<&'static Mutex<Work>>> = const { Cell::new(None) };
@@ -50,6 +62,7 @@ impl Work {
         Self {
             filter: Filter::new(Envoy::new(), seed),
             configured: HashSet::new(),
+            kept: HashSet::new(),
             streams: 0,
             resting: VecDeque::new(),
         }
@@ -62,8 +75,17 @@ impl Work {
                 && self.configured.insert(config.root)
     }
 
-    /// The number of a new stream.
-    pub fn number(&mut self) -> u32 {
+    /// Tells the filter of a new stream of the configuration that was entered; gives its number.
+    pub fn create(&mut self, config: &Config) -> u32 {
+        if NEWER.outside.is_none() && self.kept.insert(config.root) {
+            self.filter.host().keep();
+        }
+        let number = self.number();
+        self.filter.create(number, config.root);
+        number
+    }
+
+    fn number(&mut self) -> u32 {
         match self.resting.len() > RESTING {
             true => self.resting.pop_front().unwrap_or_default(),
             false => {
@@ -144,8 +166,32 @@ fn own() -> &'static Mutex<Work> {
         let new: &'static Mutex<Work> = unsafe { &*new };
         lock(&WORKERS).push(new);
         WORKER.set(Some(new));
+        for live in &*lock(&LIVE) {
+            configure(new, live);
+        }
         new
     })
+}
+
+/// Tells a thread's filter of a configuration, as the host of Wasm tells each worker: limits of one hold for what
+/// another counts, whether or not a request of it has come to the thread.
+fn configure(worker: &Mutex<Work>, live: &Live) {
+    // SAFETY: it is in the list, whose lock the caller has.
+    let config = unsafe { &*live.0 };
+    run(worker, config, ptr::null_mut(), None, |own| own.configure(config));
+}
+
+/// Tells all threads of a configuration, which must stay where it is until it is [forgotten](forget); false where
+/// it is refused.
+pub fn add(config: &Config) -> bool {
+    if !with(config, ptr::null_mut(), None, |own| own.configure(config)) {
+        return false;
+    }
+    let mut live = lock(&LIVE);
+    let new = Live(config);
+    live.push(new);
+    all().into_iter().for_each(|worker| configure(worker, &new));
+    true
 }
 
 /// All filters there are.
@@ -160,10 +206,21 @@ pub fn tick(config: &Config) {
     }
 }
 
-/// A configuration is gone, on all threads.
+/// A configuration is gone, on all threads. Those that stay keep its series.
 pub fn forget(config: &Config) {
+    let mut live = lock(&LIVE);
+    live.retain(|live| !ptr::eq(live.0, config));
+    for live in &*live {
+        // SAFETY: it is in the list, whose lock is held.
+        let other = unsafe { &*live.0 };
+        for worker in all() {
+            run(worker, other, ptr::null_mut(), None, |own| own.filter.host().keep());
+        }
+    }
+    drop(live);
     for worker in all() {
         run(worker, config, ptr::null_mut(), None, |own| {
+            own.kept.remove(&config.root);
             if own.configured.remove(&config.root) {
                 own.filter.forget(config.root);
             }

@@ -97,6 +97,7 @@ fn every_mistake_is_named_by_its_path_with_a_remedy() {
         ),
         (named("envoy_x"), "custom_metrics[0].name: `envoy_x` begins with `envoy_`"),
         (named("app_rq_404"), "custom_metrics[0].name: `app_rq_404`: Envoy takes an ending"),
+        (named("app_rq_5xx"), "as a response code; name it `app_requests_5xx`"),
         (named("app_cache"), "custom_metrics[0].name: `app_cache`: a name that ends in `cache`"),
         (
             json!({"namespace": "django", "custom_metrics": [{"name": "django_http_requests_total", "type": "counter"}]}),

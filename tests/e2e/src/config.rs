@@ -495,8 +495,10 @@ impl Setup {
             }
         };
         let mut all = json!({"stats_config": stats});
-        if let Some(plugin) = self.plugin.as_ref().filter(|plugin| plugin.host == Host::Native) {
-            all["layered_runtime"] = bootstrap(plugin, directory)["layered_runtime"].clone();
+        // Without a plugin here, one of this host may come by discovery.
+        let plugin = self.plugin.clone().unwrap_or_else(|| Plugin::new(json!({})));
+        if plugin.host == Host::Native {
+            all["layered_runtime"] = bootstrap(&plugin, directory)["layered_runtime"].clone();
         }
         all
     }

@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use route_metrics::command::envoy_config::yaml;
 use route_metrics_e2e::expect::{expect_decisions, get};
 use route_metrics_e2e::wait::eventually_equal;
 use route_metrics_e2e::{
-    Answer, Envoy, Host, Plugin, Request, Setup, Upstream, http1, http2, repository,
+    Answer, Envoy, Host, Plugin, Request, Setup, Stats, Upstream, command, http1, http2, repository,
 };
 use serde_json::{Value, json};
 
@@ -256,6 +257,40 @@ fn both_hosts_give_the_same_durations() {
     };
     of_slow(below, 0);
     of_slow(120_000_000, 6);
+}
+
+/// Envoy Gateway merges what `bootstrap --gateway --native` prints into its bootstrap: it is enough for names
+/// without a prefix, labels and buckets.
+#[test]
+#[ignore = "needs `make native`; see `make test-dynamic`"]
+fn the_form_of_envoy_gateway_works() {
+    let configuration = json!({
+        "endpoint": {"templates": ["/users/{id}"]},
+        "metrics": {"request_duration": {"buckets": [1_500, 40_000]}},
+    });
+    let printed =
+        command(&["bootstrap", "--gateway", "--native", "-"], configuration.to_string().into());
+    let proxy = yaml(&printed).unwrap().remove(0);
+    let text = proxy["spec"]["bootstrap"]["value"].as_str().expect("it is a text");
+    let value = yaml(text.as_bytes()).unwrap().remove(0);
+    let upstream = Upstream::start();
+    let envoy = Setup::new(upstream.address())
+        .plugin(Plugin::on(Host::Native, configuration))
+        .stats(Stats::Given(json!({})))
+        .settings(json!({"layered_runtime": null, "stats_config": null}))
+        .settings(value)
+        .start();
+    get(&envoy, "/users/7");
+    expect_decisions(&envoy, 1, 0, 0);
+    let labels = [("method", "GET"), ("endpoint", "/users/{id}"), ("status", "200")];
+    assert_eq!(envoy.scrape().value("http_requests_total", &labels), Some(1.0));
+    let bounds = envoy.eventually("the histogram", |scrape| {
+        let bounds = scrape.label_values("http_request_duration_microseconds_bucket", "le");
+        if bounds.is_empty() { Err("no histogram yet".to_owned()) } else { Ok(bounds) }
+    });
+    let mut bounds: Vec<u64> = bounds.iter().filter_map(|bound| bound.parse().ok()).collect();
+    bounds.sort_unstable();
+    assert_eq!(bounds, [1_500, 40_000]);
 }
 
 #[test]

@@ -52,6 +52,8 @@ impl Call<'_, '_> {
             allocate.call(&mut *self.0, length).map_err(|_| INVALID_MEMORY_ACCESS)?
         };
         self.write(place, bytes)?;
+        let claims = self.0.data().claims.filter(|_| place != 0);
+        let (place, length) = claims.map_or((place, length), |claims| claims(place, length));
         self.write_u32(data, place)?;
         self.write_u32(size, length)
     }

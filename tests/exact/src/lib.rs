@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use wasmi::{Config, Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
 
-pub use world::{Metric, World};
+pub use world::{Claims, Metric, World};
 
 /// The root context of [`Guest::configure`].
 pub const ROOT: u32 = 1;

@@ -40,7 +40,12 @@ pub struct World {
     pub handed_over: u64,
     /// The state of the host's random numbers.
     pub random: u64,
+    /// What the host says of bytes that it has handed over, where that is not so.
+    pub claims: Option<Claims>,
 }
+
+/// From where bytes were put, and their number, to what is said of both.
+pub type Claims = fn(u32, u32) -> (u32, u32);
 
 impl World {
     /// A GET of this path that is answered with 200 and 3 bytes.

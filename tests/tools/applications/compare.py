@@ -5,8 +5,9 @@ application's own router found.
     compare.py ENVOY ROUTE_METRICS MODULE [APPLICATION…]
 
 Per application: requests that were scored, routes, labels, GA and F1 (docs/endpoints.md has what they mean),
-what the limits folded, and whether Envoy's scrape counts what the client counted. `--routes FILE` writes each
-request as a line of JSON (method, path, status, route, label).
+what the limits folded, and whether Envoy's scrape counts what the client counted. A second row has the labels of
+the same requests with the templates that `import-openapi` makes of what the application says of its routes.
+`--routes FILE` writes each request as a line of JSON (method, path, status, route, label).
 """
 
 import argparse
@@ -197,6 +198,27 @@ def get(address, path):
     return content if response.status == 200 else None
 
 
+def specification(name, port):
+    """What the application says of its routes: Kinto serves it; of Django's routes a script prints it."""
+    if name == "kinto":
+        return get(f"127.0.0.1:{port}", "/v1/__api__")
+    return subprocess.run([sys.executable, HERE / f"{name}_app.py", "--routes"], cwd=HERE, check=True,
+                          capture_output=True, text=True).stdout
+
+
+def label(requests, plugin, arguments):
+    """The scored requests as (template, label), the labels by this configuration."""
+    lines = "".join(f"{r['method']}\t{r['path']}\t{r['status']}\n" for r in requests)
+    labels = subprocess.run([arguments.command, "label", plugin], input=lines, check=True, capture_output=True,
+                            text=True).stdout.splitlines()
+    rows = []
+    for request, found in zip(requests, labels, strict=True):
+        request.update(label=found, template=template(request["route"]) if request["route"] is not None else None)
+        if request["route"] is not None and request["status"] not in IGNORED:
+            rows.append((request["template"], found))
+    return rows
+
+
 def run(name, arguments, folder):
     application = subprocess.Popen([sys.executable, HERE / f"{name}_app.py"], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=HERE, text=True)
@@ -223,6 +245,10 @@ def run(name, arguments, folder):
         scrape = lambda: sum(float(row.rsplit(" ", 1)[1]) for row in get(address, "/stats/prometheus").splitlines()
                              if row.startswith("http_requests_total{"))
         counted = wait(lambda: (scrape() if scrape() >= len(client.requests) else None), 15)
+        configured = folder / "configured.json"
+        configured.write_text(subprocess.run(
+            [arguments.command, "import-openapi", "-"], input=specification(name, line.strip()), check=True,
+            capture_output=True, text=True).stdout)
         folded = sum(float(row.rsplit(" ", 1)[1]) for row in get(address, "/stats/prometheus").splitlines()
                      if row.startswith("http_requests_total{") and 'endpoint="_OTHER"' in row)
     finally:
@@ -231,18 +257,23 @@ def run(name, arguments, folder):
         application.stdin.close()
         application.wait()
     requests = client.requests
-    lines = "".join(f"{r['method']}\t{r['path']}\t{r['status']}\n" for r in requests)
-    labels = subprocess.run([arguments.command, "label", plugin], input=lines, check=True, capture_output=True,
-                            text=True).stdout.splitlines()
-    rows = []
-    for request, label in zip(requests, labels, strict=True):
-        request.update(label=label, template=template(request["route"]) if request["route"] is not None else None)
-        if request["route"] is not None and request["status"] not in IGNORED:
-            rows.append((request["template"], label))
+    with_templates = label(requests, configured, arguments)
+    rows = label(requests, plugin, arguments)
     if arguments.routes:
         with open(arguments.routes, "a", encoding="utf-8") as out:
             out.writelines(json.dumps({"application": name, **request}) + "\n" for request in requests)
-    return {**score(rows), "sent": len(requests), "counted": int(counted), "folded": int(folded)}, rows
+    return {**score(rows), "sent": len(requests), "counted": int(counted), "folded": int(folded)}, rows, with_templates
+
+
+def print_worst(rows, most):
+    """Routes with the most labels, and labels with the most routes."""
+    for side, what in ((0, "route"), (1, "label")):
+        others = collections.defaultdict(set)
+        for row in rows:
+            others[row[side]].add(row[1 - side])
+        for word, names in sorted(others.items(), key=lambda item: -len(item[1]))[:most]:
+            if len(names) > 1:
+                print(f"  {what} {word}: {len(names)}: {sorted(names)[:6]}")
 
 
 def main():
@@ -261,19 +292,17 @@ def main():
     status = 0
     for name in arguments.applications:
         with tempfile.TemporaryDirectory() as folder:
-            found, rows = run(name, arguments, pathlib.Path(folder))
+            found, rows, with_templates = run(name, arguments, pathlib.Path(folder))
         print("| {0} | {sent} | {counted} | {folded} | {requests} | {routes} | {labels} | {GA:.3f} | {F1:.3f} |"
               .format(name, **found), flush=True)
+        print("| {0}, with templates | | | | {requests} | {routes} | {labels} | {GA:.3f} | {F1:.3f} |"
+              .format(name, **score(with_templates)), flush=True)
         if found["sent"] != found["counted"]:
             status = 1
         if arguments.worst:
-            for side, what in ((0, "route"), (1, "label")):
-                others = collections.defaultdict(set)
-                for row in rows:
-                    others[row[side]].add(row[1 - side])
-                for word, names in sorted(others.items(), key=lambda item: -len(item[1]))[:arguments.worst]:
-                    if len(names) > 1:
-                        print(f"  {what} {word}: {len(names)}: {sorted(names)[:6]}")
+            print_worst(rows, arguments.worst)
+            print("  with templates:")
+            print_worst(with_templates, arguments.worst)
     sys.exit(status)
 
 

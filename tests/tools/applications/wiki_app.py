@@ -1,9 +1,10 @@
 """The wiki of PyPI's package `wiki`, with an admin, seeded content and SQLite.
 
 Prints its port, and serves until its standard input ends. Each response says in `x-route` which route
-Django's own resolver found.
+Django's own resolver found. With `--routes` it prints its routes instead, as docs/routes.md does.
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -64,7 +65,8 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
-from django.urls import Resolver404, include, path, resolve
+from django.urls import Resolver404, URLResolver, get_resolver, include, path, resolve
+from django.urls.resolvers import RegexPattern
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -101,6 +103,21 @@ def route(target):
     except Resolver404:
         return None
 
+
+def routes(patterns, front="/"):
+    for entry in patterns:
+        part = str(entry.pattern)
+        if isinstance(entry.pattern, RegexPattern):
+            part = part.removeprefix("^").removesuffix("$").removesuffix("\\Z")
+        if isinstance(entry, URLResolver):
+            yield from routes(entry.url_patterns, front + part)
+        else:
+            yield front + part
+
+
+if "--routes" in sys.argv:
+    print(json.dumps({"openapi": "3.0.0", "paths": {path: {} for path in routes(get_resolver().url_patterns)}}))
+    sys.exit()
 
 seed()
 serving.serve(get_wsgi_application(), lambda environ: route(environ["PATH_INFO"]))

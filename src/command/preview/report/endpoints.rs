@@ -90,6 +90,9 @@ pub struct EndpointReport {
     pub folded: bool,
     /// The endpoint that its paths have at the end of the log, where learning has changed it.
     pub became: Option<String>,
+    /// [`Self::settled`] in full, where the limit on the length of values cuts it.
+    #[serde(skip)]
+    pub uncut: Option<String>,
 }
 
 impl EndpointReport {
@@ -171,15 +174,19 @@ pub(super) fn endpoint(
             labels::encode(text.as_bytes(), replay.plan.max_value_length, &mut value);
             !admitted.contains(&value)
         });
-    let became = matches!(source, Source::Heuristic | Source::Learned)
+    let encoded = |text: &[u8], max| {
+        let mut value = String::new();
+        labels::encode(text, max, &mut value);
+        value
+    };
+    let now = matches!(source, Source::Heuristic | Source::Learned)
         .then(|| replay.inferred_now(&path))
         .flatten()
-        .filter(|now| *now != *seen.text)
-        .map(|now| {
-            let mut text = String::new();
-            labels::encode(&now, replay.plan.max_value_length, &mut text);
-            text
-        });
+        .filter(|now| *now != *seen.text);
+    let became = now.as_deref().map(|now| encoded(now, replay.plan.max_value_length));
+    let settled = became.as_ref().unwrap_or(&text);
+    let uncut = Some(encoded(now.as_deref().unwrap_or(&seen.text), usize::MAX))
+        .filter(|uncut| matches!(source, Source::Heuristic | Source::Learned) && uncut != settled);
     let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
     let ms = |ns: f64| ns / 1e6;
     let durations = durations(replay, seen);
@@ -205,6 +212,7 @@ pub(super) fn endpoint(
         example: shown(example),
         folded: is_folded,
         became,
+        uncut,
     }
 }
 
@@ -264,7 +272,8 @@ pub(super) fn templates(replay: &Replay, endpoints: &[EndpointReport]) -> Vec<St
     let inferred = endpoints
         .iter()
         .filter(|endpoint| matches!(endpoint.source, Source::Heuristic | Source::Learned))
-        .map(EndpointReport::settled);
+        // Half an endpoint is none; the printed configuration raises the limit that cuts it.
+        .map(|endpoint| endpoint.uncut.as_deref().unwrap_or(endpoint.settled()));
     let mut known: BTreeSet<String> = templates.iter().cloned().collect();
     for template in openapi::templates_of_labels(inferred) {
         if known.insert(template.clone()) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use route_metrics_e2e::config::{Stats, cluster, stats_for};
 use route_metrics_e2e::wait::{DEADLINE, SetOnDrop, eventually_equal};
-use route_metrics_e2e::{Binary, Plugin, Request, Setup, Upstream, http1, tcp};
+use route_metrics_e2e::{Binary, Host, Plugin, Request, Setup, Upstream, http1, tcp};
 use serde_json::json;
 
 use route_metrics_e2e::expect::{
@@ -123,8 +123,10 @@ fn two_plugins_in_one_chain() {
     let second = Plugin::new(json!({"namespace": "second", "endpoint": {"inference": "off"}}));
     let mut filter = second.http_filter();
     filter["name"] = "second".into();
-    filter["typed_config"]["config"]["name"] = "second".into();
-    filter["typed_config"]["config"]["root_id"] = "second".into();
+    if Host::default() == Host::Wasm {
+        filter["typed_config"]["config"]["name"] = "second".into();
+        filter["typed_config"]["config"]["root_id"] = "second".into();
+    }
     let envoy = Setup::new(upstream.address())
         .filter(templates(&["/users/{id}"]))
         .filter_after(filter)
@@ -199,7 +201,9 @@ fn a_configuration_by_extension_discovery() {
     let directory = tempfile::tempdir().unwrap();
     for binary in Binary::tested() {
         let [before, after] = before_and_after();
-        write(directory.path(), &Plugin::new(before));
+        let before = Plugin::new(before);
+        let form = before.http_filter()["typed_config"]["@type"].clone();
+        write(directory.path(), &before);
         let upstream = Upstream::start();
         let labels =
             ["method", "endpoint", "status", "type", "decision", "metric", "version", "reason"];
@@ -216,7 +220,7 @@ fn a_configuration_by_extension_discovery() {
                             "watched_directory": {"path": directory.path()},
                         },
                     },
-                    "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+                    "type_urls": [form],
                 },
             }))
             .start();
@@ -235,7 +239,9 @@ fn a_configuration_by_extension_discovery() {
 #[test]
 fn the_smaller_limit_of_two_configurations_holds() {
     const TIMES: usize = 10;
-    for (vm_id, shared) in [("route-metrics", true), ("another", false)] {
+    // The dynamic module is one for the process.
+    let apart = Host::default() == Host::Native;
+    for (vm_id, shared) in [("route-metrics", true), ("another", apart)] {
         for (limit, other) in [(3, 50), (50, 3)] {
             let upstream = Upstream::start();
             let limited = |max: u32| {

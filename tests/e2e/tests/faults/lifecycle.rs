@@ -11,7 +11,7 @@ use route_metrics_e2e::envoy::Signal;
 use route_metrics_e2e::http1::{self, Connection};
 use route_metrics_e2e::scrape::Scrape;
 use route_metrics_e2e::wait::eventually_equal;
-use route_metrics_e2e::{Answer, Envoy, Request, Setup, Upstream};
+use route_metrics_e2e::{Answer, Envoy, Host, Request, Setup, Upstream};
 use serde_json::{Value, json};
 
 use route_metrics_e2e::expect::{REQUEST, expect_table, table};
@@ -25,6 +25,15 @@ fn send(envoy: &Envoy, requests: usize) {
     for response in http1::send_all(envoy.address(), 2, &requests) {
         assert_eq!(response.unwrap().status, 200);
     }
+}
+
+/// `http_requests_total`, as Envoy has it.
+fn requests_stat() -> String {
+    let scope = match Host::default() {
+        Host::Wasm => "wasmcustom",
+        Host::Native => "dynamicmodulescustom",
+    };
+    format!("{scope}.http_requests_total")
 }
 
 /// A statsd server. Envoy flushes counters to it when it stops, and not before.
@@ -67,7 +76,7 @@ impl Statsd {
             "stats_flush_interval": "299s",
             // It comes as many packets at once, one for each stat, and the kernel keeps only so many.
             "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [
-                {"prefix": "wasmcustom.http_requests_total"},
+                {"prefix": requests_stat()},
             ]}}},
             "stats_sinks": [{
                 "name": "envoy.stat_sinks.statsd",
@@ -86,7 +95,7 @@ impl Statsd {
         self.ended.store(true, Ordering::SeqCst);
         let mut sum = 0;
         for line in self.reader.join().unwrap() {
-            if line.contains("wasmcustom.http_requests_total") {
+            if line.contains(&requests_stat()) {
                 let value = line.rsplit_once("|c").and_then(|(line, _)| line.rsplit_once(':'));
                 sum += value.map_or(0, |(_, value)| value.parse::<u64>().unwrap());
             }

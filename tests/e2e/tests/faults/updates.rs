@@ -6,7 +6,7 @@ use std::thread;
 
 use route_metrics_e2e::http1::{self, Connection};
 use route_metrics_e2e::wait::{SetOnDrop, eventually_equal};
-use route_metrics_e2e::{Answer, Binary, Envoy, Request, Setup, Upstream};
+use route_metrics_e2e::{Answer, Binary, Envoy, Host, Request, Setup, Upstream};
 use serde_json::{Value, json};
 
 use route_metrics_e2e::expect::{
@@ -228,9 +228,11 @@ fn updates_of_labels_unit_namespace_and_limits() {
     eventually_equal("requests", 3.0 * per_round, || series(&envoy, requests).0);
     assert!(series(&envoy, requests).1 >= 7, "{:?}", series(&envoy, requests));
     let milliseconds = "http_request_duration_milliseconds_count";
-    eventually_equal("durations", (2.0 * per_round, per_round), || {
-        (series(&envoy, duration).0, series(&envoy, milliseconds).0)
-    });
+    eventually_equal("durations", per_round, || series(&envoy, milliseconds).0);
+    // Of the dynamic module, histograms that nothing changes any more go with their configuration.
+    if Host::default() == Host::Wasm {
+        assert_eq!(series(&envoy, duration).0, 2.0 * per_round);
+    }
 
     let named = configuration("other", &["tenant"], "milliseconds", 40);
     assert!(envoy.update(&setup.filter(named)));

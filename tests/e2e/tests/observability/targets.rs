@@ -1,10 +1,12 @@
 //! Labels that Prometheus' Operator gives to targets, and the filter's labels of the same name.
 
 use std::collections::BTreeSet;
+use std::fs;
 
+use route_metrics::command::envoy_config::yaml;
 use route_metrics_e2e::prometheus::Prometheus;
 use route_metrics_e2e::wait::eventually;
-use route_metrics_e2e::{Request, Upstream, command, http1};
+use route_metrics_e2e::{Request, Upstream, command, http1, repository};
 use serde_json::{Value, json};
 
 use crate::support::{Printed, encoded};
@@ -21,6 +23,12 @@ fn set(values: &[&str]) -> BTreeSet<String> {
     values.iter().map(|&value| value.to_owned()).collect()
 }
 
+/// What a shipped file says at a place.
+fn shipped(file: &str, pointer: &str) -> Value {
+    let documents = yaml(&fs::read(repository().join(file)).unwrap()).unwrap();
+    documents[0].pointer(pointer).cloned().unwrap_or_default()
+}
+
 /// A `PodMonitor` with a named port makes such targets: `endpoint` is the port's name.
 #[test]
 fn the_endpoint_of_the_operator_does_not_hide_ours() {
@@ -31,7 +39,11 @@ fn the_endpoint_of_the_operator_does_not_hide_ours() {
     };
     send("/users/7");
     send("/orders/8/items");
-    let job = |name: &str, honor: bool| {
+    let monitor = "envoy/kubernetes/podmonitor.yaml";
+    let honored = shipped(monitor, "/spec/podMetricsEndpoints/0/honorLabels");
+    // What the Operator makes of it without that line.
+    let honored = if honored.is_null() { json!(false) } else { honored };
+    let job = |name: &str, honor: Value| {
         json!({
             "job_name": name,
             "honor_labels": honor,
@@ -44,7 +56,7 @@ fn the_endpoint_of_the_operator_does_not_hide_ours() {
         })
     };
     let rules = String::from_utf8(command(&["rules", "-"], b"{}".to_vec())).unwrap();
-    let jobs = vec![job("kept", true), job("renamed", false)];
+    let jobs = vec![job("kept", honored), job("renamed", json!(false))];
     let prometheus = Prometheus::with(jobs, &rules, &[]);
     let endpoints = set(&["/users/{id}", "/orders/{id}/items"]);
     let recording = |job: &str| {

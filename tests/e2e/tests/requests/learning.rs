@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use route_metrics_e2e::wait::eventually;
-use route_metrics_e2e::{Envoy, Request, Setup, Upstream, corpus, http1};
+use route_metrics_e2e::wait::{eventually, eventually_equal};
+use route_metrics_e2e::{Answer, Envoy, Request, Setup, Upstream, corpus, http1};
 use serde_json::{Value, json};
 
 use route_metrics_e2e::expect::Numbers;
@@ -56,6 +56,28 @@ fn every_path_of_the_corpus_has_one_label_on_all_workers() {
         line["path"].as_str().expect("it has a path").to_owned()
     };
     learned_alike(&corpus("github_stream.jsonl").lines().map(path).collect::<Vec<_>>());
+}
+
+/// `Y7btvO43JkNHbdn` has the hash that `users` had when hashes had no key. What it looks like was
+/// believed of `users` then, on this worker and, by what it taught, on all.
+#[test]
+fn a_crafted_segment_changes_no_label_of_another_path() {
+    let upstream = Upstream::start();
+    for crafted in ["/api/Y7btvO43JkNHbdn", "/Y7btvO43JkNHbdn"] {
+        let envoy = Setup::new(upstream.address()).concurrency(1).filter(json!({})).start();
+        let mut answered = 0;
+        for path in [crafted, "/users", "/users", "/users/17"] {
+            http1::send(envoy.address(), &Request::get(path).answer(&Answer::new())).unwrap();
+            answered += 1;
+            eventually_equal("requests", f64::from(answered), || {
+                envoy.scrape().sum("http_requests_total")
+            });
+        }
+        let labels = envoy.scrape().label_values("http_requests_total", "endpoint");
+        let own = crafted.replace("Y7btvO43JkNHbdn", "{id}");
+        let expected = [own.as_str(), "/users", "/users/{id}"].map(str::to_owned);
+        assert_eq!(labels, expected.into(), "{crafted}");
+    }
 }
 
 fn learned_alike(stream: &[String]) {

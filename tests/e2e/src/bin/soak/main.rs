@@ -155,7 +155,8 @@ fn check(envoy: &Envoy, sent: Sent, vms: Option<u64>) -> Vec<String> {
     let log = envoy.log();
     let wrong = |line: &&str| {
         line.contains("[critical]")
-            || ["panicked", "wasm log", "[dynamic_modules]"].iter().any(|own| line.contains(own))
+            || ["panicked", "wasm log"].iter().any(|own| line.contains(own))
+            || line.contains("[dynamic_modules]") && !line.contains("[info]")
     };
     complaints.extend(log.lines().filter(wrong).take(5).map(|line| format!("log: {line}")));
     complaints

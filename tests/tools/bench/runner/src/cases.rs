@@ -172,11 +172,17 @@ pub fn all(options: &Options) -> Vec<Case> {
         ours("p10", "route-metrics, rate 0.1", fixed(json!({"sampling": {"rate": 0.1}}))),
         ours("p1", "route-metrics, rate 0.01", fixed(json!({"sampling": {"rate": 0.01}}))),
     ];
-    for (id, title, rate) in [
-        ("dynamic", "route-metrics, dynamic module, defaults", 1.0),
-        ("dynamic1", "route-metrics, dynamic module, rate 0.01", 0.01),
+    // A module that is switched off shows what Envoy's calls alone cost.
+    for (id, title, configuration) in [
+        ("dynamic", "route-metrics, dynamic module, defaults", json!({})),
+        (
+            "dynamic1",
+            "route-metrics, dynamic module, rate 0.01",
+            json!({"sampling": {"rate": 0.01}}),
+        ),
+        ("dynamic0", "route-metrics, dynamic module, `enabled: false`", json!({"enabled": false})),
     ] {
-        let configuration = fixed(json!({"sampling": {"rate": rate}}));
+        let configuration = fixed(configuration);
         cases.push(Case {
             against: Some("native"),
             // Before Envoy 1.38 there are no such modules, and a build without zig has none.
