@@ -11,6 +11,7 @@ use super::lexicon::Lexicon;
 use super::memory::Memory;
 use super::token::{self, Affix, Kind};
 use crate::endpoint::path::{CanonicalPath, Form};
+use crate::secret::little_endian;
 
 /// Labels that are kept in a VM. What fits nowhere displaces one of two.
 const VM_PLACES: usize = 512;
@@ -61,7 +62,8 @@ impl Key {
         if path.form() != Form::Path {
             return None;
         }
-        let mut writer = Writer { words: &mut self.words, end: End { length: 0, word: 0, bits: 0 } };
+        let mut writer =
+            Writer { words: &mut self.words, end: End { length: 0, word: 0, bits: 0 } };
         for (index, segment) in path.segments().iter().enumerate() {
             writer.segment(segment, index, memory, lexicon)?;
         }
@@ -133,6 +135,7 @@ impl Writer<'_> {
     }
 
     /// As [`Self::segment`], of one that is likely an identifier, and need not fit.
+    #[inline(never)]
     fn long_segment(
         &mut self,
         segment: &[u8],
@@ -144,14 +147,14 @@ impl Writer<'_> {
         if let Some(form) = form.or_else(|| identifier(segment, index, memory, lexicon)) {
             return self.mark(FIRST_FORM + form as u8);
         }
-        for part in segment.chunks(7) {
-            self.push(little_endian(part), u32::try_from(part.len() * 8).ok()?)?;
+        for &byte in segment.iter().chain(b"/") {
+            self.push(u64::from(byte), 8)?;
         }
-        self.push(u64::from(b'/'), 8)
+        Some(())
     }
 
     /// Appends a byte that stands for something.
-    #[inline(always)]
+    #[inline(never)]
     fn mark(&mut self, byte: u8) -> Option<()> {
         self.push(u64::from(u16::from_le_bytes([byte, b'/'])), 16)
     }
@@ -207,16 +210,6 @@ impl Signs {
         self.other_than_digits |= (digits | word) & mask;
         self.other_than_plain |= (letters & differs(b'-') & differs(b'_') | word) & mask;
     }
-}
-
-/// Up to seven bytes as a number, the first one lowest.
-#[inline(always)]
-fn little_endian(bytes: &[u8]) -> u64 {
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let shift = (bytes.len() - 4) * 8;
-        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << shift;
-    }
-    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 /// Whether a segment is a version of the API and nothing else, so that it stays.
