@@ -14,6 +14,7 @@ use super::score::{self, Place};
 use super::token::{Kind, Token};
 use super::weights::{self, NAMES, Trait};
 use crate::config::InferenceMode;
+use crate::endpoint::Reason;
 use crate::endpoint::hash;
 use crate::endpoint::path::{CanonicalPath, Form, MAX_SEGMENTS};
 use crate::secret::Secret;
@@ -45,17 +46,6 @@ pub struct Inference {
     /// Labels given, where they are counted.
     labels: Option<BTreeMap<Vec<u8>, u64>>,
     off: bool,
-}
-
-/// Why a segment is what it is in a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// The segment as it stands in the path.
-    pub segment: String,
-    /// What it is in the label.
-    pub label: String,
-    /// Why, in words.
-    pub why: String,
 }
 
 impl Inference {

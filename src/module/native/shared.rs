@@ -6,8 +6,9 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::host::SharedWrite;
 
+/// The values, and the number of the last one.
 #[derive(Default)]
-struct Data {
+pub struct Data {
     values: HashMap<String, (Vec<u8>, u32)>,
     cas: u32,
 }
@@ -17,6 +18,12 @@ static DATA: LazyLock<Mutex<Data>> = LazyLock::new(Mutex::default);
 /// What is behind a lock is whole after every step, so one that panicked leaves nothing to mend.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Exchanges what is shared.
+#[cfg(any(test, fuzzing))]
+pub fn swap(other: &mut Data) {
+    std::mem::swap(&mut *lock(&DATA), other);
 }
 
 /// Appends the value of a key to `out`; gives its compare-and-swap number.
