@@ -104,6 +104,8 @@ test: test-native test-wasm test-e2e test-dynamic ## run all tests
 test-native: build trap stack-tools ## run the unit and property tests
 	@tests/setup.sh rust prometheus
 	cargo test --workspace --exclude route-metrics-e2e --no-fail-fast
+	@# The hooks of the dynamic module, as the older Envoys that it knows; above, as the newest.
+	for minor in 38 39; do MOCK_ENVOY=1.$$minor cargo test --quiet --workspace --exclude route-metrics-e2e --lib module::native || exit 1; done
 
 .PHONY: test-wasm
 test-wasm: ## run the unit and property tests of the core as Wasm under Node

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::ptr;
 use std::sync::Mutex;
@@ -30,9 +30,9 @@ pub struct Work {
     /// The filter.
     pub filter: Filter<Envoy>,
     configured: HashSet<u32>,
-    /// The configurations whose streams have told of the series that there were before, where Envoy changes no
-    /// metrics outside streams.
-    kept: HashSet<u32>,
+    /// Of how many series the streams of a configuration have told, where Envoy changes no metrics outside
+    /// streams. Those of one that drains may still make others.
+    kept: HashMap<u32, usize>,
     streams: u32,
     resting: VecDeque<u32>,
 }
@@ -63,7 +63,7 @@ impl Work {
         Self {
             filter: Filter::new(Envoy::new(), seed),
             configured: HashSet::new(),
-            kept: HashSet::new(),
+            kept: HashMap::new(),
             streams: 0,
             resting: VecDeque::new(),
         }
@@ -78,8 +78,9 @@ impl Work {
 
     /// Tells the filter of a new stream of the configuration that was entered; gives its number.
     pub fn create(&mut self, config: &Config) -> u32 {
-        if NEWER.outside.is_none() && self.kept.insert(config.root) {
-            self.filter.host().keep();
+        if NEWER.outside.is_none() {
+            let kept = self.kept.entry(config.root).or_default();
+            *kept = self.filter.host().keep(*kept);
         }
         let number = self.number();
         self.filter.create(number, config.root);
@@ -215,7 +216,7 @@ pub fn forget(config: &Config) {
         // SAFETY: it is in the list, whose lock is held.
         let other = unsafe { &*live.0 };
         for worker in all() {
-            run(worker, other, ptr::null_mut(), None, |own| own.filter.host().keep());
+            run(worker, other, ptr::null_mut(), None, |own| own.filter.host().keep(0));
         }
     }
     drop(live);
