@@ -39,6 +39,8 @@ pub struct Inference {
     lexicon: Lexicon,
     memory: Memory,
     recent: Recent,
+    /// That of the path seen last.
+    key: Key,
     /// What was learned; `None` for one that does not learn.
     facts: Option<Facts>,
     /// Labels given, where they are counted.
@@ -54,6 +56,7 @@ impl Inference {
             lexicon: Lexicon::new(Secret::default()),
             memory: Memory::new(),
             recent: Recent::new(),
+            key: Key::new(),
             facts: (mode == InferenceMode::Adaptive).then(Facts::default),
             labels: None,
             off: mode == InferenceMode::Off,
@@ -83,7 +86,8 @@ impl Inference {
         if self.off {
             return;
         }
-        if let Some(key) = Key::new(path, &self.memory, &self.lexicon)
+        let mut key = Key::new();
+        if key.read(path, &self.memory, &self.lexicon).is_some()
             && let Some(label) = self.recent.find(&key, self.version())
         {
             return out.extend_from_slice(label);
@@ -107,17 +111,13 @@ impl Inference {
         }
         let start = out.len();
         let version = self.version();
-        let key = Key::new(path, &self.memory, &self.lexicon);
-        if let Some(key) = &key
-            && let Some(label) = self.recent.find(key, version)
-        {
+        let has_key = self.key.read(path, &self.memory, &self.lexicon).is_some();
+        if has_key && let Some(label) = self.recent.find(&self.key, version) {
             out.extend_from_slice(label);
         } else {
             self.walk(path, out);
-            if let Some(key) = &key
-                && self.version() == version
-            {
-                self.recent.keep(key, version, out.get(start..).unwrap_or_default());
+            if has_key && self.version() == version {
+                self.recent.keep(&self.key, version, out.get(start..).unwrap_or_default());
             }
         }
         self.count(out.get(start..).unwrap_or_default());
