@@ -78,8 +78,13 @@ native: ## build dist/libroute_metrics.so, the same filter as a dynamic module; 
 	@echo "src/module/native/build.sh $(NATIVE_FILE) $(NATIVE_ARCH)"; src/module/native/build.sh $(NATIVE_FILE) $(NATIVE_ARCH)
 	@ls -l $(NATIVE_FILE) | awk '{print "  " $$NF ": " $$5 " bytes"}'
 
+# Settings are looked at before anything is built.
+.PHONY: run-settings
+run-settings:
+	@envoy/run.sh check
+
 .PHONY: run
-run: build $(if $(NATIVE),native) ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
+run: run-settings build $(if $(NATIVE),native) ## run Envoy with the filter in front of UPSTREAM=host:port, or of a demo application
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@if [ -z "$(UPSTREAM)" ]; then \
 		echo "cargo build --package route-metrics-demo"; \
@@ -99,6 +104,8 @@ test: test-native test-wasm test-e2e test-dynamic ## run all tests
 test-native: build trap stack-tools ## run the unit and property tests
 	@tests/setup.sh rust prometheus
 	cargo test --workspace --exclude route-metrics-e2e --no-fail-fast
+	@# The hooks of the dynamic module, as the older Envoys that it knows; above, as the newest.
+	for minor in 38 39; do MOCK_ENVOY=1.$$minor cargo test --quiet --workspace --exclude route-metrics-e2e --lib module::native || exit 1; done
 
 .PHONY: test-wasm
 test-wasm: ## run the unit and property tests of the core as Wasm under Node
@@ -130,14 +137,14 @@ native-memcheck: ## call the dynamic module's hooks under valgrind
 			--error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		cargo test --quiet --lib --features native module::native; done
 
-# All end-to-end tests but those that tests/wasm-only names, each with its reason.
-WASM_ONLY = $(shell sed -n 's/^\([a-z][a-z0-9_:]*\) .*/--skip \1/p' tests/wasm-only)
+# All end-to-end tests but those that tests/native-skips names, each with its reason.
+NATIVE_SKIPS = $(addprefix --skip ,$(shell tests/skips.sh $(firstword $(ENVOY_VERSIONS))))
 .PHONY: test-dynamic
 test-dynamic: stack-programs envoys native native-trap ## run end-to-end tests on the dynamic module
 	@tests/setup.sh prometheus django
 	$(E2E) --test native -- --include-ignored
 	E2E_HOST=native ENVOY_VERSION=$(firstword $(ENVOY_VERSIONS)) $(E2E) --no-fail-fast --test requests --test faults \
-		--test custom_metrics --test protocols --test observability -- $(WASM_ONLY)
+		--test custom_metrics --test protocols --test observability -- $(NATIVE_SKIPS)
 
 # github.jsonl, github_stream.jsonl, stripe.jsonl and petstore.jsonl: METHOD, PATH and the TEMPLATE of
 # requests, an object with `method`, `path` and `template` in each line; github.templates.txt and so on:
@@ -197,11 +204,13 @@ include tests/tools/applications/applications.mk
 include tests/tools/pictures/pictures.mk
 include tests/tools/train/train.mk
 
+# The hosts of `make versions`.
+HOSTS ?= wasm native
 .PHONY: versions
-versions: stack-programs trap ## test on each Envoy of ENVOY_MATRIX, and print one table
+versions: stack-programs trap native native-trap ## test on each Envoy of ENVOY_MATRIX with each of HOSTS, and print one table
 	@tests/setup.sh $(ENVOY_MATRIX:%=envoy %) prometheus django
-	cargo test --package route-metrics-e2e --lib --test requests --test faults --test observability --no-run
-	@RUST_TEST_THREADS=$(E2E_THREADS) tests/versions.sh $(ENVOY_MATRIX)
+	cargo test --package route-metrics-e2e --no-run
+	@RUST_TEST_THREADS=$(E2E_THREADS) HOSTS="$(HOSTS)" tests/versions.sh $(ENVOY_MATRIX)
 
 .PHONY: dist
 dist: build native ## build what a release is made of: the modules, the Wasm one twice, hashes, SBOM and OCI image

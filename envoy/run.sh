@@ -1,11 +1,26 @@
 #!/usr/bin/env bash
 # Runs Envoy with the filter in front of UPSTREAM=HOST:PORT, or of the demo application with traffic
 # of its own. Stays in the foreground, and stops all that it started when it is interrupted or
-# terminated. Started by `make run`, which builds what is needed and sets the variables.
+# terminated. Started by `make run`, which builds what is needed and sets the variables; `check` looks
+# at these alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${ENVOY:?}" "${PLUGIN:?}" "${ENVOY_PORT:?}" "${ADMIN_PORT:?}" "${METRICS_PORT:?}" "${DEMO_PORT:?}"
+. envoy/settings.sh
+
 upstream=${UPSTREAM:-}
+: "${EVENTS_PORT:=9903}" "${CONCURRENCY:=2}" "${ADDRESS:=127.0.0.1}"
+check_ports ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT EVENTS_PORT
+used=(ENVOY_PORT ADMIN_PORT METRICS_PORT)
+if [ -n "$upstream" ]; then check_upstream "${used[@]}"; else used+=(DEMO_PORT); fi
+! may_take_events || used+=(EVENTS_PORT)
+check_distinct "${used[@]}"
+check_file PLUGIN
+[[ $CONCURRENCY =~ ^[1-9][0-9]{0,2}$ ]] || mistake CONCURRENCY "is not a number of workers; use 1 to 999"
+is_address "$ADDRESS" || mistake ADDRESS "is not an address, such as 127.0.0.1 or 0.0.0.0"
+settled
+[ "${1:-}" != check ] || exit 0
+
+: "${ENVOY:?}"
 state=.run
 mkdir -p "$state"
 started=()
@@ -57,9 +72,9 @@ fi
 
 module=(--module "$PWD/dist/route_metrics.wasm")
 [ -z "${NATIVE:-}" ] || module=(--native --module "$PWD/dist/libroute_metrics.so")
-dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "${ADDRESS:-127.0.0.1}" \
+dist/route-metrics envoy "$PLUGIN" --upstream "$upstream" --address "$ADDRESS" \
     --port "$ENVOY_PORT" --admin-port "$ADMIN_PORT" --metrics-port "$METRICS_PORT" \
-    --events-port "${EVENTS_PORT:=9903}" --envoy-version "$("$ENVOY" --version)" \
+    --events-port "$EVENTS_PORT" --envoy-version "$("$ENVOY" --version)" \
     "${module[@]}" > "$state/envoy.yaml"
 # There is a listener for events where the plugin takes posts.
 events=()
@@ -67,7 +82,7 @@ if grep -q '^  - name: events$' "$state/envoy.yaml"; then
     free "$EVENTS_PORT" EVENTS_PORT
     events=(--events "127.0.0.1:$EVENTS_PORT")
 fi
-"$ENVOY" --config-path "$state/envoy.yaml" --concurrency "${CONCURRENCY:-2}" --disable-hot-restart \
+"$ENVOY" --config-path "$state/envoy.yaml" --concurrency "$CONCURRENCY" --disable-hot-restart \
     --log-level warning &
 envoy=$!
 started+=("$envoy")
@@ -92,6 +107,13 @@ Envoy with route-metrics is in front of $about.
 Try:  curl -s http://127.0.0.1:$METRICS_PORT/stats/prometheus | grep ^http_requests_total
 Stop: Ctrl-C
 TEXT
+if [ -n "${UPSTREAM:-}" ]; then
+    cat <<TEXT
+
+Send requests to http://127.0.0.1:$ENVOY_PORT/ to see series. A path that your server answers with 404
+or 401, say, is counted as endpoint="_UNMATCHED": docs/troubleshooting.md says why, and what to do.
+TEXT
+fi
 status=0
 wait "$envoy" || status=$?
 # Where the shell that started this ignores interrupts, only the programs get them.

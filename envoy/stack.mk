@@ -5,6 +5,11 @@ STACK_NAMES := ENVOY_PORT ADMIN_PORT METRICS_PORT DEMO_PORT PLUGIN UPSTREAM
 STACK := env $(foreach name,$(STACK_NAMES),$(if $(filter file,$(origin $(name))),-u $(name))) \
 	DEFAULT_ENVOY=$(FIRST_ENVOY) envoy/stack.sh
 
+# Settings are looked at before anything is built.
+.PHONY: stack-settings
+stack-settings:
+	@$(STACK) check
+
 .PHONY: stack-programs
 stack-programs: build ## build and install what observability-start runs
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
@@ -18,7 +23,7 @@ stack-tools: ## install what the tests of the dashboard and the manifests need
 ##@ Observability
 
 .PHONY: observability-start
-observability-start: stack-programs ## start Envoy, Prometheus and Grafana, with demo traffic where UPSTREAM is not set
+observability-start: stack-settings stack-programs ## start Envoy, Prometheus and Grafana, with demo traffic where UPSTREAM is not set
 	@$(STACK) start
 
 .PHONY: observability-stop
@@ -26,7 +31,7 @@ observability-stop: ## stop all that observability-start has started
 	@$(STACK) stop
 
 .PHONY: start-with-observability
-start-with-observability: stack-programs ## the same as observability-start, in the foreground until Ctrl-C
+start-with-observability: stack-settings stack-programs ## the same as observability-start, in the foreground until Ctrl-C
 	@exec $(STACK) run
 
 .PHONY: observability-dashboard

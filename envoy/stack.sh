@@ -2,7 +2,7 @@
 # Envoy with the filter, Prometheus and Grafana on this machine: with Docker Compose where an engine
 # answers, else as local programs. State is in .run/. Started by the make targets observability-*.
 #
-#   envoy/stack.sh start | stop | run | status | logs | clean | url NAME
+#   envoy/stack.sh check | start | stop | run | status | logs | clean | url NAME
 set -euo pipefail
 cd "$(dirname "$0")/.."
 state=${STATE:-$PWD/.run}
@@ -10,6 +10,7 @@ state=${STATE:-$PWD/.run}
 say() { echo "$*"; }
 fail() { echo "$*" >&2; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
+. envoy/settings.sh
 
 # ---- settings: the environment, then .env, then defaults
 
@@ -36,7 +37,7 @@ read_dotenv() {
         esac
         case " $(echo $names) " in
             *" $name "*) [ -n "${!name+set}" ] || printf -v "$name" %s "$value" ;;
-            *) fail "$file:$number: unknown setting \"$name\"; envoy/.env.example lists all" ;;
+            *) mistakes+=("$file:$number: unknown setting \"$name\"; envoy/.env.example lists all") ;;
         esac
     done < "$file"
 }
@@ -45,18 +46,13 @@ switch() {
     case ${!1,,} in
         true | 1 | yes | on) printf -v "$1" true ;;
         false | 0 | no | off) printf -v "$1" false ;;
-        *) fail "$1: \"${!1}\" is not a switch; write true or false" ;;
+        *) mistake "$1" "is not a switch; write true or false" ;;
     esac
-}
-
-port() {
-    [[ ${!1} =~ ^[0-9]{1,5}$ ]] && [ "${!1}" -ge 1 ] && [ "${!1}" -le 65535 ] ||
-        fail "$1: \"${!1}\" is not a port; use 1 to 65535"
 }
 
 share() {
     [[ ${!1} =~ ^(0|1|0?\.[0-9]+|0\.[0-9]*|1\.0*)$ ]] ||
-        fail "$1: \"${!1}\" is not a share; write a number from 0 to 1"
+        mistake "$1" "is not a share; write a number from 0 to 1"
 }
 
 loopback() {
@@ -77,21 +73,28 @@ settings() {
     for name in OBSERVABILITY_ENABLED METRICS_ENABLED DETAILED_METRICS_ENABLED TRACING_ENABLED; do
         switch "$name"
     done
-    for name in $ports; do port "$name"; done
-    [[ $OBSERVABILITY_ADDRESS =~ ^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|localhost)$ ]] ||
-        fail "OBSERVABILITY_ADDRESS: \"$OBSERVABILITY_ADDRESS\" is not an address, such as 127.0.0.1 or 0.0.0.0"
+    check_ports $ports
+    local used=(ENVOY_PORT METRICS_PORT ADMIN_PORT)
+    [ -z "$UPSTREAM" ] || check_upstream "${used[@]}"
+    [ -n "$UPSTREAM" ] || used+=(DEMO_PORT)
+    ! may_take_events || used+=(EVENTS_PORT)
+    [ "$OBSERVABILITY_ENABLED" != true ] || used+=(PROMETHEUS_PORT GRAFANA_PORT)
+    check_distinct "${used[@]}"
+    check_file PLUGIN
+    [ "$OBSERVABILITY_ADDRESS" = localhost ] || is_address "$OBSERVABILITY_ADDRESS" ||
+        mistake OBSERVABILITY_ADDRESS "is not an address, such as 127.0.0.1 or 0.0.0.0"
     [ -z "$METRICS_SAMPLE_RATE" ] || share METRICS_SAMPLE_RATE
     share TRACING_SAMPLE_RATE
     [[ $METRICS_RETENTION_DAYS =~ ^[1-9][0-9]{0,4}$ ]] ||
-        fail "METRICS_RETENTION_DAYS: \"$METRICS_RETENTION_DAYS\" is not a number of days"
-    [[ $SCRAPE_INTERVAL =~ ^[1-9][0-9]*(s|m)$ ]] ||
-        fail "SCRAPE_INTERVAL: \"$SCRAPE_INTERVAL\" is not a time, such as 15s"
+        mistake METRICS_RETENTION_DAYS "is not a number of days; use 1 to 99999"
+    [[ $SCRAPE_INTERVAL =~ ^[1-9][0-9]*(s|m)$ ]] || mistake SCRAPE_INTERVAL "is not a time, such as 15s"
     case $GRAFANA_ADMIN_PASSWORD in
         '' | admin | password | changeme | grafana)
-            loopback || fail "GRAFANA_ADMIN_PASSWORD is missing or a default, and $OBSERVABILITY_ADDRESS can be reached from elsewhere; set one of your own in .env"
+            loopback || mistakes+=("GRAFANA_ADMIN_PASSWORD is missing or a default, and $OBSERVABILITY_ADDRESS can be reached from elsewhere; set one of your own in .env")
             : "${GRAFANA_ADMIN_PASSWORD:=admin}"
             ;;
     esac
+    settled
     # The programs read these, and compose.yaml does.
     PROMETHEUS_ADDRESS=$(bracketed "$OBSERVABILITY_ADDRESS"):$PROMETHEUS_PORT
     UID_GID=$(id -u):$(id -g)
@@ -386,6 +389,7 @@ url() {
 }
 
 case ${1:-} in
+    check) settings ;;
     start | stop | run | status | logs | clean | url) "$@" ;;
-    *) fail "usage: envoy/stack.sh start | stop | run | status | logs | clean | url NAME" ;;
+    *) fail "usage: envoy/stack.sh check | start | stop | run | status | logs | clean | url NAME" ;;
 esac

@@ -14,7 +14,11 @@ pub mod endpoint;
 pub mod filter;
 pub mod host;
 pub mod labels;
+#[cfg(not(fuzzing))]
 mod module;
+/// For the fuzzer, which drives the hooks of the dynamic module (`module::drive`).
+#[cfg(fuzzing)]
+pub mod module;
 pub mod plan;
 pub mod request;
 pub mod sampling;

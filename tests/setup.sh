@@ -9,6 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
 
+# A program that is compiled here is only run here: nobody debugs it.
+quick=(env CARGO_PROFILE_DEV_DEBUG=0)
+
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -141,7 +144,7 @@ runner() {
     local program=$tools/bin/wasm-bindgen-test-runner
     [ -x "$program" ] && [ "$("$program" --version)" = "wasm-bindgen-test-runner $version" ] && return
     say "compiling wasm-bindgen-test-runner $version into .tools/bin (once; some minutes)"
-    local install=(cargo install wasm-bindgen-cli --version "$version" --no-default-features
+    local install=("${quick[@]}" cargo install wasm-bindgen-cli --version "$version" --no-default-features
         --bin wasm-bindgen-test-runner --debug --quiet --force --root "$tools")
     # Some mirrors do not have the newest release of everything that its lock file names.
     "${install[@]}" --locked 2>/dev/null || "${install[@]}"
@@ -152,7 +155,7 @@ program() {
     local name=$1 version=$2
     [ -x "$tools/bin/$name" ] && [[ "$("$tools/bin/$name" "${name#cargo-}" --version)" == *" $version" ]] && return
     say "compiling $name $version into .tools/bin (once; some minutes)"
-    cargo install "$name" --version "$version" --locked --debug --quiet --force --root "$tools"
+    "${quick[@]}" cargo install "$name" --version "$version" --locked --debug --quiet --force --root "$tools"
 }
 
 # What lists the parts of the module, and what checks licences and advisories.

@@ -155,16 +155,17 @@ pub struct Bar<'a> {
 /// Bars from 0 with their values, as a whole SVG file in [`STYLE`].
 #[must_use]
 pub fn bars(title: &str, rows: &[Bar<'_>]) -> String {
-    const LEFT: f64 = 290.0;
+    // Room for fifty characters.
+    const LEFT: f64 = 320.0;
     const WIDTH: f64 = 420.0;
     const ROW: f64 = 26.0;
     let most = rows.iter().map(|bar| bar.value).fold(1.0, f64::max);
     let length = |value: f64| (value * WIDTH / most).clamp(0.0, WIDTH + 20.0);
     let height = ROW * (rows.len() as f64 + 2.0);
     let markup = html! {
-        svg xmlns=(XMLNS) viewBox={ "0 0 780 " (height) } role="img" aria-label=(title) {
+        svg xmlns=(XMLNS) viewBox={ "0 0 810 " (height) } role="img" aria-label=(title) {
             style { (PreEscaped(STYLE)) }
-            rect.page width="780" height=(height) {}
+            rect.page width="810" height=(height) {}
             text.title x="10" y="18" { (title) }
             @for (index, bar) in rows.iter().enumerate() {
                 @let top = ROW * (index as f64 + 1.2);

@@ -29,6 +29,16 @@ impl Default for Learners {
 }
 
 impl Learners {
+    /// The one of a mode; `None` for [`InferenceMode::Off`].
+    #[must_use]
+    pub fn of(&self, mode: InferenceMode) -> Option<&Inference> {
+        match mode {
+            InferenceMode::Adaptive => Some(&self.adaptive),
+            InferenceMode::Heuristic => Some(&self.heuristic),
+            InferenceMode::Off => None,
+        }
+    }
+
     /// Hashes what clients send with this key from now on. What was learned with another one is
     /// forgotten.
     pub fn set_secret(&mut self, secret: Secret) {
@@ -134,7 +144,7 @@ pub fn decide(
     };
     let ignored = knowledge.code().is_some_and(|code| plan.ignore_statuses.contains(code));
     let proves = knowledge.proves();
-    let named = || method == b"POST" && grpc::is_method_path(path.segments());
+    let named = || is_named_call(method, path);
     match (learner, path.form()) {
         _ if ignored => {}
         // There is nothing in the name of a method to learn.
@@ -153,6 +163,21 @@ pub fn decide(
         out.extend_from_slice(UNMATCHED.as_bytes());
     }
     Decided::Written
+}
+
+/// Appends the endpoint that a path would be inferred to now; teaches nothing. Nothing is appended
+/// for what is no path.
+pub fn infer(learner: &Inference, method: &[u8], path: &CanonicalPath<'_>, out: &mut Vec<u8>) {
+    match is_named_call(method, path) {
+        true => write_call(path, learner, out),
+        false => learner.label(path, out),
+    }
+}
+
+/// Whether a request is a remote call by the names in its path.
+#[inline(always)]
+pub(super) fn is_named_call(method: &[u8], path: &CanonicalPath<'_>) -> bool {
+    method == b"POST" && grpc::is_method_path(path.segments())
 }
 
 /// Writes the endpoint of a remote call: service and method as they are, below what the path before

@@ -63,7 +63,12 @@ pub(super) fn segment(bytes: &[u8]) -> u32 {
 
 /// The name of a segment that a client has sent.
 pub(super) fn name(secret: Secret, segment: &[u8]) -> u32 {
-    (secret.hash(segment) >> 32) as u32
+    short(secret.hash(segment))
+}
+
+/// The name of a segment that has this hash.
+pub(super) fn short(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// The position below `parent` along `edge`, as a 48-bit key.

@@ -9,6 +9,7 @@ mod hash;
 mod inference;
 mod matcher;
 mod path;
+mod reasons;
 mod regex;
 mod template;
 
@@ -16,11 +17,12 @@ use std::fmt;
 
 use hashbrown::HashTable;
 
-pub use decide::{Asked, Decided, Knowledge, Learners, decide};
+pub use decide::{Asked, Decided, Knowledge, Learners, decide, infer};
 #[cfg(route_metrics_train)]
 pub use inference::tried;
-pub use inference::{Inference, MAX_LOG_BYTES, MAX_NEWS_BYTES, Reason};
+pub use inference::{Inference, MAX_LOG_BYTES, MAX_NEWS_BYTES};
 pub use path::{CanonicalPath, Decoded, Form, MAX_SEGMENTS};
+pub use reasons::{Reason, reasons};
 pub use regex::MAX_TEXT_BYTES;
 
 use crate::config::{self, Mistakes};

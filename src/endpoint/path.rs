@@ -21,6 +21,8 @@
 //! does not start with a slash – the authority of a CONNECT, an empty path, `users/1` – has no
 //! segments and no text, so that no host name becomes an endpoint; see [`Form`].
 
+use crate::secret::little_endian;
+
 /// The most segments of a canonical path; the rest of a longer path is dropped.
 pub const MAX_SEGMENTS: usize = 24;
 
@@ -53,21 +55,23 @@ pub struct CanonicalPath<'a> {
 }
 
 impl<'a> CanonicalPath<'a> {
+    const NOTHING: Self = Self {
+        form: Form::None,
+        segments: [&[]; MAX_SEGMENTS],
+        depth: 0,
+        raw: &[],
+        verbatim: None,
+        has_percent: false,
+        after: &[],
+    };
+
     /// Takes a raw request target apart: any bytes, of any length.
     // Inlined, so that what is a few hundred bytes is made where it is used, and not copied.
     #[inline]
     #[must_use]
     pub fn new(raw: &'a [u8]) -> Self {
-        let nothing = raw.get(..0).unwrap_or_default();
-        let mut path = Self {
-            form: Form::None,
-            segments: [nothing; MAX_SEGMENTS],
-            depth: 0,
-            raw: nothing,
-            verbatim: None,
-            has_percent: false,
-            after: nothing,
-        };
+        // Of the constant one copy is made; an array made here would be made, and copied as well.
+        let mut path = Self::NOTHING;
         path.read(raw);
         path
     }
@@ -81,10 +85,9 @@ impl<'a> CanonicalPath<'a> {
         let mut segments = Segments { start: 0, cut: None, adjacent: true, end: 0 };
         let mut end = text.len();
         let (words, rest) = text.as_chunks::<8>();
-        let mut last = [0; 8];
-        copy(rest, &mut last);
-        'text: for (index, word) in words.iter().chain([&last]).enumerate() {
-            let mut marks = marks(u64::from_le_bytes(*word));
+        let words = words.iter().map(|word| u64::from_le_bytes(*word));
+        'text: for (index, word) in words.chain([little_endian(rest)]).enumerate() {
+            let mut marks = marks(word);
             while marks != 0 {
                 let at = index * 8 + marks.trailing_zeros() as usize / 8;
                 marks &= marks - 1;

@@ -81,7 +81,7 @@ fn a_log_gives_what_was_inferred() {
     assert_eq!(templates(folder.path()), ["/users/{id}", "/orders/{id}/items"]);
     let page = read(folder.path(), "plugin.md");
     assert!(page.contains("| `/users/{id}` | an access log | 2 |"), "{page}");
-    assert!(page.contains("3 requests of the logs were read, 0 lines were none"), "{page}");
+    assert!(page.contains("all 3 lines of the logs are requests"), "{page}");
     assert!(printed.contains("1. route-metrics preview "), "{printed}");
 }
 

@@ -387,3 +387,37 @@ fn buckets_of_the_configuration_are_in_the_size_of_a_scrape() {
     assert_eq!(sizes[2] - sizes[1], 2 * (line.len() as u64 + 1));
     assert!(sizes[0] > sizes[2], "{sizes:?}");
 }
+
+#[test]
+fn preview_gives_the_reasons_of_explain() {
+    let folder = Folder::new("why");
+    let plugin = folder.file("plugin.json", "{}");
+    let line = |path: &str| format!("GET\t{path}\t200\n");
+    let paths = ["/api/v2/orders/17", "/en/login", "/x\u{1b}[2J/9"];
+    let log = folder.file("access.log", paths.map(line).concat());
+    let report = success(&["preview", "--why", &plugin, &log], b"");
+    let explained = success(&["explain", &plugin, paths[0]], b"");
+    let reasons: Vec<&str> = explained.lines().filter(|line| line.starts_with("  ")).collect();
+    assert_eq!(reasons.len(), 4, "{explained}");
+    let shown: Vec<&str> = report.lines().map(str::trim).collect();
+    let at = shown.iter().position(|line| *line == "such as /api/v2/orders/17").unwrap();
+    let expected: Vec<&str> = reasons.iter().map(|line| line.trim()).collect();
+    // One request teaches what weighs in a word, and nothing about the form of the others.
+    assert_eq!(shown[at + 2], expected[1], "{report}");
+    assert_eq!(shown[at + 4], expected[3], "{report}");
+    assert!(shown[at + 3].starts_with("orders: stays, score "), "{report}");
+    assert!(report.chars().all(|c| c == '\n' || !c.is_control()), "{report}");
+    let plain = success(&["preview", &plugin, &log], b"");
+    assert!(!plain.contains("such as"), "{plain}");
+    let json: Value =
+        serde_json::from_str(&success(&["preview", "--json", &plugin, &log], b"")).unwrap();
+    let endpoints = json["endpoints"].as_array().unwrap();
+    let row = endpoints.iter().find(|row| row["endpoint"] == "/api/v2/orders/{id}").unwrap();
+    let id = &row["segments"][3];
+    assert_eq!(
+        (&id["segment"], &id["label"], &id["why"]),
+        (&"17".into(), &"{id}".into(), &"a number".into())
+    );
+    let clash = run(&["preview", "--why", "--json", &plugin, &log], b"");
+    assert_eq!(clash.status.code(), Some(2));
+}

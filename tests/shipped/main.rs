@@ -17,4 +17,5 @@ mod pages;
 mod printed_files;
 mod readme;
 mod rules;
+mod settings;
 mod support;

@@ -1,8 +1,12 @@
-//! The files in `envoy/` and `docs/` that the command prints are what it prints. `make generate`
-//! prints them again.
+//! The files in `envoy/` and `docs/` that the command prints are what it prints, and the plot of costs
+//! is of the table beside it. `make generate` prints them again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use route_metrics::command::plot::{Bar, bars};
+
+use crate::markdown::read;
 
 /// Each file, and what prints it.
 const FILES: [(&str, &[&str]); 12] = [
@@ -73,4 +77,45 @@ fn printed_yaml_parses_and_holds_the_plugin() {
         route_metrics::command::envoy_config::plugins(printed(FILES[0].1).as_bytes()).unwrap();
     let [plugin] = &plugins[..] else { panic!("{plugins:?}") };
     assert_eq!(plugin.configuration.trim_ascii(), b"{}");
+}
+
+/// The plot of the first table of docs/cost.md: what each case adds to a request.
+fn cost_picture() -> String {
+    let page = read("docs/cost.md");
+    let table = page.lines().skip_while(|line| !line.starts_with("| case |"));
+    let rows: Vec<(String, f64)> = table
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            // Of a link the text is the name.
+            let [name, _, added, ..] = cells.get(1..)? else { return None };
+            let name = match (name.find("]("), name.find(')')) {
+                (Some(from), Some(to)) => format!("{}{}", &name[..from], &name[to + 1..]),
+                _ => (*name).to_owned(),
+            };
+            Some((name.replace(['`', '['], ""), added.parse().ok()?))
+        })
+        .collect();
+    assert!(rows.len() > 5, "{rows:?}");
+    let rows: Vec<Bar<'_>> = rows
+        .iter()
+        .map(|(name, value)| Bar {
+            name,
+            class: if name.starts_with("route-metrics") { "first" } else { "second" },
+            value: *value,
+            dots: Vec::new(),
+        })
+        .collect();
+    bars("CPU added to a request, in microseconds (medians of the first table in cost.md)", &rows)
+}
+
+#[test]
+fn printed_files_have_the_plot_of_costs() {
+    let path = root().join("docs/cost.svg");
+    let expected = cost_picture();
+    if std::env::var_os("GENERATE").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).ok();
+    assert!(found == Some(expected), "docs/cost.svg is not of the table; run `make generate`");
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use route_metrics::config::{Config, InferenceMode};
-use route_metrics::endpoint::{CanonicalPath, Form, Inference, Knowledge, Reason};
+use route_metrics::endpoint::{CanonicalPath, Form, Knowledge, Learners, reasons};
 use route_metrics::labels;
 use route_metrics::plan::Capacity;
 use route_metrics::request::readable;
@@ -18,8 +18,11 @@ use crate::{Outcome, input};
 /// A line per path: method and path, the endpoint label (`-` for a request that is excluded), and
 /// what decided, separated by tabs. Behind these, for each path that was inferred, a line per
 /// segment: what became of it, and the traits that weighed most. A word whose score is above 0
-/// stays. Inference is shown as it is before it has learned anything; try `label` or `preview` to
+/// stays. Inference is shown as it is before it has learned anything; try `label` or `preview --why` to
 /// see what traffic teaches it.
+///
+/// An inferred endpoint counts only where the answer says that the application knows the path: with a
+/// code of `endpoint.ignore_statuses`, such as 404 or 401, the request is counted as `_UNMATCHED`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The plugin's JSON, or a configuration of Envoy with the plugin in it; `-` is standard input
@@ -32,7 +35,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let (config, plan) = input::plan(&arguments.file, Capacity::Ignored)?;
     let mut labeller = Labeller::new(&plan);
-    let inference = Inference::new(config.endpoint.inference);
+    let learners = Learners::default();
     let mut inferred = Vec::new();
     let mut method: &[u8] = b"GET";
     let mut out = std::io::stdout().lock();
@@ -47,22 +50,22 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let reason = match plan.endpoints.explain(method, &path) {
             Some(entry) => format!("endpoint.{entry}"),
             None => {
-                inferred.push((argument, path));
+                inferred.push((method, argument, path));
                 by_inference(&config, path.form())
             }
         };
         let label = if label.is_empty() { "-" } else { label };
         writeln!(out, "{} {}\t{label}\t{reason}", shown(method), shown(argument))?;
     }
-    for (argument, path) in inferred {
-        let reasons = inference.explain(&path);
-        if config.endpoint.inference == InferenceMode::Off || reasons.is_empty() {
+    let learner = learners.of(plan.inference);
+    for (method, argument, path) in inferred {
+        let Some(reasons) = learner.map(|learner| reasons(learner, method, &path)) else { break };
+        if reasons.is_empty() {
             continue;
         }
         writeln!(out, "\n{}", shown(argument))?;
-        for Reason { segment, label, why } in reasons {
-            let fate = if label == segment { "stays" } else { label.as_str() };
-            writeln!(out, "  {}: {}, {why}", shown(segment.as_bytes()), shown(fate.as_bytes()))?;
+        for reason in reasons {
+            writeln!(out, "  {}", reason.line())?;
         }
     }
     Ok(())

@@ -69,10 +69,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
             .map(|endpoint| (endpoint.settled().to_owned(), endpoint.requests))
             .collect();
         let names: Vec<String> = logs.iter().map(|log| log.display().to_string()).collect();
-        let lines = format!(
-            "{} requests of the logs were read, {} lines were none",
-            report.requests, report.broken_lines
-        );
+        let lines = match report.broken_lines {
+            0 => format!("all {} lines of the logs are requests", report.requests),
+            none => format!("{} lines of the logs are requests, {none} are none", report.requests),
+        };
         start.add(&names, Kind::Log, &report.configuration(), vec![lines]);
     }
     let folder = arguments.out.display().to_string();

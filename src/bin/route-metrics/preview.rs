@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Print what was inferred as a configuration, behind the templates of FILE
     #[arg(long)]
     templates: bool,
+    /// Say for each inferred endpoint why its segments stay or become `{id}`, as `explain` does
+    #[arg(long, conflicts_with_all = ["json", "html", "templates"])]
+    why: bool,
     /// The key of the method in JSON, logfmt and columns; dots lead into objects
     #[arg(long, value_name = "KEY")]
     method_field: Option<String>,
@@ -180,7 +183,7 @@ fn print(report: &Report, arguments: &Arguments) -> Outcome {
         serde_json::to_writer_pretty(&mut out, &report.configuration()).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        write_text(report, &mut out)?;
+        write_text(report, arguments.why, &mut out)?;
     }
     out.flush()?;
     Ok(())

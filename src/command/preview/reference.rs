@@ -84,6 +84,22 @@ Each line is looked at by itself, so formats may be mixed. What a container runt
 puts before a line does not matter, and a line inside a JSON object (`log`, `message`, `line`, `textPayload` and such) is
 read where the object itself is no request.
 
+## Why an endpoint is what it is
+
+`--why` prints below each inferred endpoint one of its paths, and for each segment why it stays or becomes `{id}`. The reasons are those
+of [`explain`](endpoints.md), after what the log has taught:
+
+```text
+     200,003   20.0%  learned         4.98      4.98  /people/{id}/posts
+                      such as /people/bjarne/posts
+                        people: stays, score 173: the first segment +64, it is kept elsewhere +40, …
+                        bjarne: {id}, score -99: what follows often follows the values here -37, …
+                        posts: stays, score 126: it is kept at some places +54, one word that APIs use +26, …
+```
+
+The page (`--html`) shows them when an endpoint is clicked, and JSON has them as `segments`. `explain` says the same of one path, as it
+is before any traffic.
+
 ## What is not read is told
 
 A line is a request, or it is counted by what else it is: a TCP connection, the start of a request whose end is another

@@ -11,7 +11,7 @@ use super::log::{Broken, Hints, Parser, Spread};
 use super::report::Directions;
 use crate::command::envoy_config::StatsConfig;
 use crate::config::{Config, InferenceMode, Mistakes};
-use crate::endpoint::{CanonicalPath, Decided, Inference};
+use crate::endpoint::{CanonicalPath, Decided, Inference, Reason, infer, reasons};
 use crate::filter::Filter;
 use crate::labels::UNMATCHED;
 use crate::plan;
@@ -58,6 +58,8 @@ pub struct Replay {
     pub(super) with_size: u64,
     direction: Direction,
     pub(super) directions: Directions,
+    /// Requests without an endpoint, by their status; 0 for none.
+    pub(super) unmatched: BTreeMap<u16, u64>,
     scratch: Vec<u8>,
 }
 
@@ -200,6 +202,7 @@ impl Replay {
             with_size: 0,
             direction: Direction::All,
             directions: Directions::default(),
+            unmatched: BTreeMap::new(),
             scratch: Vec::new(),
         })
     }
@@ -415,6 +418,9 @@ impl Replay {
             seen.bytes = seen.bytes.saturating_add(bytes);
             self.with_size += 1;
         }
+        if decided == Decided::Written && &*seen.text == UNMATCHED.as_bytes() {
+            *self.unmatched.entry(entry.status.min(999)).or_default() += 1;
+        }
         // Whether it was learned is asked ever less often.
         if decided == Decided::Written
             && !seen.learned
@@ -424,23 +430,26 @@ impl Replay {
         {
             self.scratch.clear();
             let path = CanonicalPath::new(&entry.path);
-            self.heuristic.label(&path, &mut self.scratch);
+            infer(&self.heuristic, &entry.method, &path, &mut self.scratch);
             seen.learned =
                 *seen.text != *self.scratch && path.form() == crate::endpoint::Form::Path;
         }
     }
 
     /// The endpoint that a path would be inferred to now; `None` where none is inferred.
-    pub(super) fn inferred_now(&self, path: &CanonicalPath<'_>) -> Option<Vec<u8>> {
-        let learners = self.filter.learners();
-        let learner = match self.plan.inference {
-            InferenceMode::Adaptive => &learners.adaptive,
-            InferenceMode::Heuristic => &learners.heuristic,
-            InferenceMode::Off => return None,
-        };
+    pub(super) fn inferred_now(&self, method: &[u8], path: &CanonicalPath<'_>) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        learner.label(path, &mut text);
+        infer(self.learner()?, method, path, &mut text);
         (!text.is_empty()).then_some(text)
+    }
+
+    /// Why it is that, for each segment.
+    pub(super) fn reasons_now(&self, method: &[u8], path: &CanonicalPath<'_>) -> Vec<Reason> {
+        self.learner().map_or_else(Vec::new, |learner| reasons(learner, method, path))
+    }
+
+    fn learner(&self) -> Option<&Inference> {
+        self.filter.learners().of(self.plan.inference)
     }
 }
 

@@ -64,6 +64,65 @@ fn names_are_learned_and_printed_as_templates() {
 }
 
 #[test]
+fn an_inferred_endpoint_says_why_each_segment_is_what_it_is() {
+    let names =
+        ["ada", "bjarne", "grace", "linus", "server", "docs", "tools", "main", "web", "api"];
+    let people = (0..400).map(|n| line(&format!("/people/{}/posts", names[n % names.len()]), 200));
+    let call = line("/shop.v1.Cart/AddItem", 200).replace("GET", "POST");
+    let lines = [line("/users/17", 200), line("/", 200), call, line("/healthz", 200)];
+    let report = replay(CONFIGURATION, people.chain(lines));
+    let mut told = 0;
+    for row in &report.endpoints {
+        let labels: Vec<&str> = row.segments.iter().map(|reason| reason.label.as_str()).collect();
+        match row.source {
+            Source::Heuristic | Source::Learned if row.endpoint != "/" => {
+                assert_eq!(format!("/{}", labels.join("/")), row.settled());
+                assert!(row.segments.iter().all(|reason| !reason.why.is_empty()), "{row:?}");
+                told += 1;
+            }
+            _ => assert!(labels.is_empty(), "{row:?}"),
+        }
+    }
+    assert!(told > 1);
+    let learned = report.endpoints.iter().find(|row| row.source == Source::Learned).unwrap();
+    assert_eq!(learned.settled(), "/people/{id}/posts");
+    // What traffic taught is among the reasons, which nothing but the log can say.
+    let why = learned.segments[1].line();
+    assert!(why.contains(": {id}, score -") && why.contains(" here "), "{why}");
+    let call = find(&report, "/shop.v1.Cart/AddItem");
+    assert_eq!((call.source, call.became.as_deref()), (Source::Heuristic, None));
+    assert_eq!(call.segments[1].line(), "AddItem: stays, the method of a call");
+    let mut page = Vec::new();
+    html::write(&report, &mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("<li>AddItem: stays, the method of a call</li>"), "{page}");
+    assert_eq!(page.matches("<details class=\"why\">").count(), told);
+}
+
+#[test]
+fn a_note_says_why_most_requests_are_unmatched() {
+    let answered = |codes: &[u16]| -> Vec<String> {
+        codes.iter().map(|&code| line("/users/17", code)).collect()
+    };
+    let note = |configuration: &str, codes: &[u16]| {
+        let notes = replay(configuration, answered(codes)).notes;
+        notes.into_iter().find(|note| note.contains("_UNMATCHED"))
+    };
+    let all = note("{}", &[404, 404, 401, 200]).unwrap();
+    assert!(
+        all.starts_with("3 of 4 requests (75.0%) are _UNMATCHED, by status: 404 2, 401 1. A path"),
+        "{all}"
+    );
+    assert!(note("{}", &[429, 0]).unwrap().contains("by status: no answer 1, 429 1."));
+    let mut few = vec![200; 10];
+    few.push(404);
+    assert_eq!(note("{}", &few), None);
+    assert_eq!(note(r#"{"endpoint": {"templates": ["/users/{id}"]}}"#, &[404, 404]), None);
+    let off = note(r#"{"endpoint": {"inference": "off"}}"#, &[200]).unwrap();
+    assert!(off.ends_with("so only templates and rules give endpoints"), "{off}");
+}
+
+#[test]
 fn folding_is_that_of_the_filter() {
     let configuration = r#"{"limits": {"max_values_per_label": 5}}"#;
     let words = ["login", "logout", "search", "orders", "products", "invoices", "settings"];
@@ -178,7 +237,7 @@ fn the_text_has_every_part() {
     let mut lines: Vec<String> = (0..9).map(|n| line(&format!("/users/{n}"), 200)).collect();
     lines.push("broken".to_owned());
     let mut text = Vec::new();
-    write_text(&replay(CONFIGURATION, lines), &mut text).unwrap();
+    write_text(&replay(CONFIGURATION, lines), true, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     for part in [
         "test.log: 10 lines, Envoy 9",

@@ -8,11 +8,12 @@ use crate::command::plot::count;
 /// Endpoints that are shown; the rest is summed up.
 const MAX_ROWS: usize = 50;
 
-/// Writes the report as text, at most about a hundred columns wide but for long endpoints.
+/// Writes the report as text, at most about a hundred columns wide but for long endpoints; with
+/// `why` each inferred endpoint is followed by the reasons for its segments.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub fn write_text(report: &Report, why: bool, out: &mut impl Write) -> io::Result<()> {
     for input in &report.inputs {
         let formats: Vec<String> =
             input.formats.iter().map(|(name, n)| format!("{name} {}", count(*n))).collect();
@@ -63,7 +64,7 @@ pub fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         count(decisions.recorded),
         count(decisions.excluded)
     )?;
-    endpoints(report, out)?;
+    endpoints(report, why, out)?;
     metrics(report, out)?;
     overflow(report, out)?;
     let cost = &report.cost;
@@ -90,7 +91,7 @@ pub fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn endpoints(report: &Report, out: &mut impl Write) -> io::Result<()> {
+fn endpoints(report: &Report, why: bool, out: &mut impl Write) -> io::Result<()> {
     let by_source = |source: Source| {
         let of = report.endpoints.iter().filter(move |endpoint| endpoint.source == source);
         (of.clone().count(), of.map(|endpoint| endpoint.requests).sum::<u64>())
@@ -112,7 +113,15 @@ fn endpoints(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  endpoint")?;
     for endpoint in report.endpoints.iter().take(MAX_ROWS) {
         let EndpointReport {
-            endpoint: name, source, requests, duration_ms, folded, became, ..
+            endpoint: name,
+            source,
+            requests,
+            duration_ms,
+            folded,
+            became,
+            segments,
+            example,
+            ..
         } = endpoint;
         let share = percent(*requests, report.requests);
         write!(out, "{:>12} {share:>7}  {:<10}", count(*requests), source.name())?;
@@ -127,6 +136,15 @@ fn endpoints(report: &Report, out: &mut impl Write) -> io::Result<()> {
         match became {
             Some(became) => writeln!(out, "  (later {became})")?,
             None => writeln!(out)?,
+        }
+        if !why {
+            continue;
+        }
+        if !segments.is_empty() {
+            writeln!(out, "{:>20}  such as {example}", "")?;
+        }
+        for reason in segments {
+            writeln!(out, "{:>22}  {}", "", reason.line())?;
         }
     }
     let rest = report.endpoints.iter().skip(MAX_ROWS);

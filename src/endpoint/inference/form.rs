@@ -96,6 +96,10 @@ pub(super) fn version(stem: &[u8]) -> Option<usize> {
         return None;
     }
     let mut rest = rest.get(digits..)?;
+    // Nearly all are so, and each path of an API has one.
+    if rest.is_empty() {
+        return Some(1);
+    }
     let mut parts = 1;
     while let Some(tail) = rest.strip_prefix(b".") {
         let digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();

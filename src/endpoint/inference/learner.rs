@@ -14,6 +14,7 @@ use super::score::{self, Place};
 use super::token::{Kind, Token};
 use super::weights::{self, NAMES, Trait};
 use crate::config::InferenceMode;
+use crate::endpoint::Reason;
 use crate::endpoint::hash;
 use crate::endpoint::path::{CanonicalPath, Form, MAX_SEGMENTS};
 use crate::secret::Secret;
@@ -38,22 +39,13 @@ pub struct Inference {
     lexicon: Lexicon,
     memory: Memory,
     recent: Recent,
+    /// That of the path seen last.
+    key: Key,
     /// What was learned; `None` for one that does not learn.
     facts: Option<Facts>,
     /// Labels given, where they are counted.
     labels: Option<BTreeMap<Vec<u8>, u64>>,
     off: bool,
-}
-
-/// Why a segment is what it is in a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// The segment as it stands in the path.
-    pub segment: String,
-    /// What it is in the label.
-    pub label: String,
-    /// Why, in words.
-    pub why: String,
 }
 
 impl Inference {
@@ -64,6 +56,7 @@ impl Inference {
             lexicon: Lexicon::new(Secret::default()),
             memory: Memory::new(),
             recent: Recent::new(),
+            key: Key::new(),
             facts: (mode == InferenceMode::Adaptive).then(Facts::default),
             labels: None,
             off: mode == InferenceMode::Off,
@@ -93,7 +86,8 @@ impl Inference {
         if self.off {
             return;
         }
-        if let Some(key) = Key::new(path, &self.memory, &self.lexicon)
+        let mut key = Key::new();
+        if key.read(path, &self.memory, &self.lexicon).is_some()
             && let Some(label) = self.recent.find(&key, self.version())
         {
             return out.extend_from_slice(label);
@@ -117,17 +111,13 @@ impl Inference {
         }
         let start = out.len();
         let version = self.version();
-        let key = Key::new(path, &self.memory, &self.lexicon);
-        if let Some(key) = &key
-            && let Some(label) = self.recent.find(key, version)
-        {
+        let has_key = self.key.read(path, &self.memory, &self.lexicon).is_some();
+        if has_key && let Some(label) = self.recent.find(&self.key, version) {
             out.extend_from_slice(label);
         } else {
             self.walk(path, out);
-            if let Some(key) = &key
-                && self.version() == version
-            {
-                self.recent.keep(key, version, out.get(start..).unwrap_or_default());
+            if has_key && self.version() == version {
+                self.recent.keep(&self.key, version, out.get(start..).unwrap_or_default());
             }
         }
         self.count(out.get(start..).unwrap_or_default());

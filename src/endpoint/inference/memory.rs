@@ -3,23 +3,32 @@
 use super::form::VERSION_DEPTH;
 use super::lexicon::Lexicon;
 use super::token::Token;
+use crate::secret::little_endian;
 
-/// The longest segment that is remembered, in bytes.
-const MAX_TEXT: usize = 32;
+/// The longest segment that is remembered, in bytes and in words of eight: texts are compared by words.
+const MAX_TEXT: usize = 8 * MAX_WORDS;
+const MAX_WORDS: usize = 4;
 
 /// What a segment of a text looks like.
 #[derive(Clone, Copy)]
 struct Entry {
     /// The hash of the text and of where it stands; 0 where the entry is free.
     key: u64,
-    text: [u8; MAX_TEXT],
+    /// Filled up with zeros.
+    text: [[u8; 8]; MAX_WORDS],
     length: u8,
     token: Token<'static>,
 }
 
 impl Entry {
     fn is_of(&self, key: u64, raw: &[u8]) -> bool {
-        self.key == key && self.text.get(..usize::from(self.length)) == Some(raw)
+        if self.key != key || usize::from(self.length) != raw.len() {
+            return false;
+        }
+        let (words, rest) = raw.as_chunks::<8>();
+        let last = self.text.get(words.len()).map_or(0, |word| u64::from_le_bytes(*word));
+        let same = words.iter().zip(&self.text).all(|(own, other)| own == other);
+        same && (rest.is_empty() || last == little_endian(rest))
     }
 }
 
@@ -43,7 +52,7 @@ impl Memory {
     #[cold]
     #[inline(never)]
     fn make_places(&mut self) {
-        let free = Entry { key: 0, text: [0; MAX_TEXT], length: 0, token: Token::default() };
+        let free = Entry { key: 0, text: [[0; 8]; MAX_WORDS], length: 0, token: Token::default() };
         self.0.resize(Self::PLACES, free);
     }
 
@@ -53,46 +62,48 @@ impl Memory {
         Self::VM_PLACES * size_of::<Entry>()
     }
 
-    fn key(raw: &[u8], index: usize, lexicon: &Lexicon) -> u64 {
+    /// The key of an entry for a segment with this hash.
+    fn key(hash: u64, index: usize) -> u64 {
         // Of the index only whether it is near the front counts.
-        lexicon.secret.hash(raw) ^ index.min(VERSION_DEPTH) as u64
+        hash ^ index.min(VERSION_DEPTH) as u64
     }
 
     /// The token of a segment.
     pub fn look<'a>(&self, raw: &'a [u8], index: usize, lexicon: &Lexicon) -> Token<'a> {
-        if raw.len() <= MAX_TEXT {
-            let key = Self::key(raw, index, lexicon);
-            if let Some(entry) = self.0.get(key as usize % Self::PLACES)
-                && entry.is_of(key, raw)
-            {
-                return entry.token.with(raw);
-            }
+        let hash = lexicon.secret.hash(raw);
+        let key = Self::key(hash, index);
+        if let Some(entry) = self.0.get(key as usize % Self::PLACES)
+            && entry.is_of(key, raw)
+        {
+            return entry.token.with(raw);
         }
-        Token::new(raw, index, lexicon)
+        Token::with_hash(raw, hash, index, lexicon)
     }
 
     /// The token of a segment, remembered.
     pub fn remember<'a>(&mut self, raw: &'a [u8], index: usize, lexicon: &Lexicon) -> Token<'a> {
-        if raw.len() > MAX_TEXT {
-            return Token::new(raw, index, lexicon);
-        }
         if self.0.is_empty() {
             self.make_places();
         }
-        let key = Self::key(raw, index, lexicon);
-        let Some(entry) = self.0.get_mut(key as usize % Self::PLACES) else {
-            return Token::new(raw, index, lexicon);
-        };
-        if entry.is_of(key, raw) {
-            return entry.token.with(raw);
+        let hash = lexicon.secret.hash(raw);
+        let key = Self::key(hash, index);
+        if let Some(entry) = self.0.get_mut(key as usize % Self::PLACES) {
+            if entry.is_of(key, raw) {
+                return entry.token.with(raw);
+            }
+            if raw.len() <= MAX_TEXT {
+                let token = Token::with_hash(raw, hash, index, lexicon);
+                entry.text = [[0; 8]; MAX_WORDS];
+                for (place, byte) in entry.text.as_flattened_mut().iter_mut().zip(raw) {
+                    *place = *byte;
+                }
+                entry.length = raw.len() as u8;
+                entry.key = key;
+                entry.token = token.with(&[]);
+                return token;
+            }
         }
-        let token = Token::new(raw, index, lexicon);
-        let Some(text) = entry.text.get_mut(..raw.len()) else { return token };
-        text.copy_from_slice(raw);
-        entry.length = raw.len() as u8;
-        entry.key = key;
-        entry.token = token.with(&[]);
-        token
+        Token::with_hash(raw, hash, index, lexicon)
     }
 }
 
@@ -112,8 +123,8 @@ mod tests {
         let other = Token::new(b"Y7btvO43JkNHbdn", 0, &lexicon);
         assert!(matches!(other.kind, Kind::Identifier(_)));
         for entry in &mut memory.0 {
-            entry.key = Memory::key(b"users", 0, &lexicon);
-            entry.text[..15].copy_from_slice(other.raw);
+            entry.key = Memory::key(lexicon.secret.hash(b"users"), 0);
+            entry.text.as_flattened_mut()[..15].copy_from_slice(other.raw);
             entry.length = 15;
             entry.token = other.with(&[]);
         }

@@ -14,6 +14,6 @@ mod vocabulary;
 mod weights;
 
 pub use facts::{MAX_LOG_BYTES, MAX_NEWS_BYTES};
-pub use learner::{Inference, Reason};
+pub use learner::Inference;
 #[cfg(route_metrics_train)]
 pub use weights::tried;

@@ -149,7 +149,13 @@ impl Default for Token<'_> {
 
 impl<'a> Token<'a> {
     /// Looks at the segment at an index of a path.
+    #[cfg(test)]
     pub(super) fn new(raw: &'a [u8], index: usize, lexicon: &Lexicon) -> Self {
+        Self::with_hash(raw, lexicon.secret.hash(raw), index, lexicon)
+    }
+
+    /// Looks at the segment at an index of a path, which has this hash.
+    pub(super) fn with_hash(raw: &'a [u8], hash: u64, index: usize, lexicon: &Lexicon) -> Self {
         let Lexicon { words, secret } = lexicon;
         let mut token = Self { raw, stem: raw.len(), ..Self::default() };
         token.cut_affix(words);
@@ -170,7 +176,7 @@ impl<'a> Token<'a> {
         };
         token.hash = match token.affix {
             Affix::Call => hash::name(*secret, stem) ^ CALL,
-            _ => hash::name(*secret, raw),
+            _ => hash::short(hash),
         };
         if token.affix == Affix::Suffix {
             let suffix = raw.get(token.stem..).unwrap_or_default();

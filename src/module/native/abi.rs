@@ -146,16 +146,16 @@ callbacks! {
     set_filter_state = http_set_filter_state_bytes(stream: Pointer, key: Buffer, value: Buffer) -> bool;
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 unsafe extern "C" {
     fn dlsym(handle: Pointer, symbol: *const std::ffi::c_char) -> Pointer;
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use super::mock::find;
 
 /// A function of Envoy by its whole name; null where this Envoy has none.
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 fn find(symbol: &CStr) -> Pointer {
     // SAFETY: null stands for everything that the program has loaded.
     unsafe { dlsym(std::ptr::null_mut(), symbol.as_ptr()) }

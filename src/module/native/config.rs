@@ -9,8 +9,17 @@ use super::shared::lock;
 use crate::module::families::{Family, declared};
 use crate::plan::{self, Capacity};
 
-/// Every family that a configuration of this process has declared, by its number.
-static FAMILIES: LazyLock<Mutex<HashMap<Family, usize>>> = LazyLock::new(Mutex::default);
+/// Families, and their numbers.
+pub type Families = HashMap<Family, usize>;
+
+/// Every family that a configuration of this process has declared.
+static FAMILIES: LazyLock<Mutex<Families>> = LazyLock::new(Mutex::default);
+
+/// Exchanges the families that there are.
+#[cfg(any(test, fuzzing))]
+pub fn swap(other: &mut Families) {
+    std::mem::swap(&mut *lock(&FAMILIES), other);
+}
 
 /// Configurations so far.
 static CONFIGS: AtomicU32 = AtomicU32::new(0);

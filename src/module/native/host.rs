@@ -94,15 +94,18 @@ impl Envoy {
         }
     }
 
-    /// Has the configuration that was entered hold the series that others have made. Envoy forgets a series with
-    /// the last configuration that has touched it, so without this, counters would begin anew with an update.
-    /// Those of histograms do: whatever touches one counts in it.
-    pub fn keep(&self) {
-        for series in &*self.series.borrow() {
+    /// Has the configuration that was entered hold the series that others have made, but for the first `kept`.
+    /// Envoy forgets a series with the last configuration that has touched it, so without this, counters would
+    /// begin anew with an update. Those of histograms do: whatever touches one counts in it. Gives how many
+    /// series there are.
+    pub fn keep(&self, kept: usize) -> usize {
+        let all = self.series.borrow();
+        for series in all.iter().skip(kept) {
             if series.kind != MetricKind::Histogram {
                 self.change_now(series, Change::Add(0));
             }
         }
+        all.len()
     }
 
     fn tell_pending(&self) {

@@ -35,10 +35,18 @@ pub struct Stream {
     pub headers: [Lines; 3],
     /// The response code; 0 where there is none.
     pub code: u64,
-    /// The response flags, and every other number.
-    pub number: u64,
+    /// The other attributes that are numbers; Envoy has no others.
+    pub numbers: BTreeMap<u32, u64>,
+    /// What each attribute is that is a text, where it has any.
+    pub text: Option<Vec<u8>>,
+    /// A bit for each header map that is not there.
+    pub missing: u8,
     /// The pieces of the body that has come, and of that which was kept.
     pub pieces: [Vec<Vec<u8>>; 2],
+    /// Whether what has come is what was kept, by a filter before.
+    pub is_buffered: bool,
+    /// The length of the piece of the response's body.
+    pub response_piece: usize,
     /// The status of the module's own answer.
     pub answer: Option<u32>,
     /// Filter state that the module has set.
@@ -48,12 +56,39 @@ pub struct Stream {
 /// A series.
 type Key = (String, Vec<(String, String)>);
 
-static SERIES: Mutex<BTreeMap<Key, Series>> = Mutex::new(BTreeMap::new());
+/// All series of a process.
+pub type AllSeries = BTreeMap<Key, Series>;
+
+static SERIES: Mutex<AllSeries> = Mutex::new(BTreeMap::new());
+
+/// Exchanges the series that there are.
+pub fn swap(other: &mut AllSeries) {
+    std::mem::swap(&mut *lock(&SERIES), other);
+}
+
+/// The families, with how many series they have.
+pub fn families() -> BTreeMap<String, usize> {
+    let mut families = BTreeMap::new();
+    for (name, _) in lock(&SERIES).keys() {
+        *families.entry(name.clone()).or_default() += 1;
+    }
+    families
+}
+
+/// How many series a configuration holds.
+pub fn held() -> usize {
+    lock(&SERIES).values().filter(|series| !series.holders.is_empty()).count()
+}
+
+/// Bytes as Envoy shows them: of no bytes it may show no place, either.
+pub fn shown(bytes: &[u8]) -> Buffer {
+    if bytes.is_empty() { Buffer::EMPTY } else { Buffer::new(bytes) }
+}
 
 /// A series, which Envoy forgets with the last configuration that has touched it. Those of histograms stay here,
 /// for the tests count in them what has been recorded.
 #[derive(Default)]
-struct Series {
+pub struct Series {
     value: u64,
     kept: bool,
     holders: BTreeSet<usize>,
@@ -220,7 +255,7 @@ unsafe extern "C" fn outside_set(
     unsafe { change(config, MetricKind::Gauge, id, values, count, |value| *value = to) }
 }
 
-unsafe fn lines<'a>(pointer: Pointer, of: u32) -> &'a Lines {
+unsafe fn lines<'a>(pointer: Pointer, of: u32) -> &'a [(Vec<u8>, Vec<u8>)] {
     let place = match of {
         map::REQUEST => 0,
         map::RESPONSE => 1,
@@ -228,7 +263,8 @@ unsafe fn lines<'a>(pointer: Pointer, of: u32) -> &'a Lines {
         other => panic!("header map {other}"),
     };
     // SAFETY: as above.
-    unsafe { &stream(pointer).headers[place] }
+    let stream = unsafe { stream(pointer) };
+    if stream.missing >> place & 1 == 1 { &[] } else { &stream.headers[place] }
 }
 
 unsafe fn pieces<'a>(pointer: Pointer, of: u32) -> &'a [Vec<u8>] {
@@ -236,8 +272,9 @@ unsafe fn pieces<'a>(pointer: Pointer, of: u32) -> &'a [Vec<u8>] {
     let pieces = unsafe { &stream(pointer).pieces };
     match of {
         body::RECEIVED_REQUEST => &pieces[0],
+        // SAFETY: as above.
+        body::BUFFERED_REQUEST if unsafe { stream(pointer) }.is_buffered => &pieces[0],
         body::BUFFERED_REQUEST => &pieces[1],
-        body::RECEIVED_RESPONSE => &[],
         other => panic!("body {other}"),
     }
 }
@@ -304,17 +341,17 @@ callbacks! {
         let newer = matches!(id, attribute::RESPONSE_FLAGS | attribute::RESPONSE_SIZE) && version() < 39
             || matches!(id, attribute::REQUEST_SIZE | attribute::RESPONSE_GRPC_STATUS) && version() < 40;
         assert!(!newer, "Envoy 1.{} does not know attribute {id}", version());
-        *out = if id == attribute::RESPONSE_CODE { stream.code } else { stream.number };
-        id != attribute::RESPONSE_CODE || stream.code > 0
+        let code = (stream.code > 0).then_some(&stream.code);
+        let found = if id == attribute::RESPONSE_CODE { code } else { stream.numbers.get(&id) };
+        *out = found.copied().unwrap_or_default();
+        found.is_some()
     }
     envoy_dynamic_module_callback_http_filter_get_attribute_string(
         of: Pointer, id: u32, out: *mut Buffer
     ) -> bool {
-        let stream = stream(of);
-        // Whatever is there is as good as any name.
-        let Some((name, _)) = stream.headers[0].last() else { return false };
-        *out = Buffer::new(name);
-        true
+        let text = &stream(of).text;
+        *out = shown(text.as_deref().unwrap_or_default());
+        text.is_some()
     }
     envoy_dynamic_module_callback_http_get_cluster_name(of: Pointer, out: *mut Buffer) -> bool {
         *out = Buffer::new(b"cluster");
@@ -325,9 +362,9 @@ callbacks! {
     }
     envoy_dynamic_module_callback_http_get_headers(of: Pointer, of_map: u32, out: *mut Header) -> bool {
         for (place, (name, value)) in lines(of, of_map).iter().enumerate() {
-            *out.add(place) = Header { name: Buffer::new(name), value: Buffer::new(value) };
+            *out.add(place) = Header { name: shown(name), value: shown(value) };
         }
-        true
+        !lines(of, of_map).is_empty()
     }
     envoy_dynamic_module_callback_http_get_header(
         of: Pointer, of_map: u32, name: Buffer, out: *mut Buffer, index: usize, count: *mut usize
@@ -338,7 +375,7 @@ callbacks! {
             *count = found.clone().count();
         }
         let line = found.clone().nth(index);
-        *out = line.map_or(Buffer::EMPTY, |(_, value)| Buffer::new(value));
+        *out = line.map_or(Buffer::EMPTY, |(_, value)| shown(value));
         line.is_some()
     }
     envoy_dynamic_module_callback_http_set_header(
@@ -350,7 +387,10 @@ callbacks! {
         true
     }
     envoy_dynamic_module_callback_http_get_body_size(of: Pointer, of_body: u32) -> usize {
-        pieces(of, of_body).iter().map(Vec::len).sum()
+        match of_body {
+            body::RECEIVED_RESPONSE => stream(of).response_piece,
+            of_body => pieces(of, of_body).iter().map(Vec::len).sum(),
+        }
     }
     envoy_dynamic_module_callback_http_get_body_chunks_size(of: Pointer, of_body: u32) -> usize {
         pieces(of, of_body).len()
@@ -359,12 +399,12 @@ callbacks! {
         of: Pointer, of_body: u32, out: *mut Buffer
     ) -> bool {
         for (place, piece) in pieces(of, of_body).iter().enumerate() {
-            *out.add(place) = Buffer::new(piece);
+            *out.add(place) = shown(piece);
         }
         true
     }
     envoy_dynamic_module_callback_http_received_buffered_request_body(of: Pointer) -> bool {
-        stream(of).pieces[0].is_empty()
+        stream(of).is_buffered
     }
     envoy_dynamic_module_callback_http_send_response(
         of: Pointer, status: u32, headers: *const Header, count: usize, body: Buffer, details: Buffer

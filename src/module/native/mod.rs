@@ -7,9 +7,16 @@
 
 mod abi;
 mod config;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::panic, reason = "it asserts")]
+mod drive;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::expect_used, reason = "it asserts")]
+pub(super) mod fuzz;
 mod host;
 mod logger;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "it asserts")]
 mod mock;
 mod shared;
 mod stream;
@@ -215,7 +222,11 @@ hooks! {
             if !posts {
                 return status::CONTINUE;
             }
-            let before = abi::body_size(envoy, body::BUFFERED_REQUEST);
+            // Where a filter before this one has kept it all, what has come is what was kept.
+            let before = match abi::received_is_buffered(envoy) {
+                true => 0,
+                false => abi::body_size(envoy, body::BUFFERED_REQUEST),
+            };
             of_stream(envoy, module, status::CONTINUE, |own, _, number| {
                 word(own.filter.request_body(number, before + received, end))
             })

@@ -6,8 +6,9 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::host::SharedWrite;
 
+/// The values, and the number of the last one.
 #[derive(Default)]
-struct Data {
+pub struct Data {
     values: HashMap<String, (Vec<u8>, u32)>,
     cas: u32,
 }
@@ -19,28 +20,42 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Exchanges what is shared.
+#[cfg(any(test, fuzzing))]
+pub fn swap(other: &mut Data) {
+    std::mem::swap(&mut *lock(&DATA), other);
+}
+
 /// Appends the value of a key to `out`; gives its compare-and-swap number.
 pub fn get(key: &str, out: &mut Vec<u8>) -> Option<u32> {
-    let data = lock(&DATA);
-    let (value, cas) = data.values.get(key)?;
-    out.extend_from_slice(value);
-    Some(*cas)
+    lock(&DATA).get(key, out)
 }
 
 /// Writes a key if `cas` is 0, the number of its value, or it does not exist.
 pub fn set(key: &str, value: &[u8], cas: u32) -> SharedWrite {
-    let mut data = lock(&DATA);
-    // Neither 0 nor `CREATE_ONLY` is the number of a value.
-    data.cas = data.cas % (u32::MAX - 1) + 1;
-    let next = data.cas;
-    match data.values.get_mut(key) {
-        Some((_, current)) if cas != 0 && cas != *current => return SharedWrite::Mismatch,
-        Some(stored) => *stored = (value.to_vec(), next),
-        None => {
-            data.values.insert(key.to_owned(), (value.to_vec(), next));
-        }
+    lock(&DATA).set(key, value, cas)
+}
+
+impl Data {
+    fn get(&self, key: &str, out: &mut Vec<u8>) -> Option<u32> {
+        let (value, cas) = self.values.get(key)?;
+        out.extend_from_slice(value);
+        Some(*cas)
     }
-    SharedWrite::Done
+
+    fn set(&mut self, key: &str, value: &[u8], cas: u32) -> SharedWrite {
+        // Neither 0 nor `CREATE_ONLY` is the number of a value.
+        self.cas = self.cas % (u32::MAX - 1) + 1;
+        let next = self.cas;
+        match self.values.get_mut(key) {
+            Some((_, current)) if cas != 0 && cas != *current => return SharedWrite::Mismatch,
+            Some(stored) => *stored = (value.to_vec(), next),
+            None => {
+                self.values.insert(key.to_owned(), (value.to_vec(), next));
+            }
+        }
+        SharedWrite::Done
+    }
 }
 
 #[cfg(test)]
@@ -51,18 +66,19 @@ mod tests {
 
     #[test]
     fn a_write_needs_the_number_of_what_it_replaces() {
-        let read = |key: &str| {
+        let mut data = Data::default();
+        let read = |data: &Data| {
             let mut out = Vec::new();
-            get(key, &mut out).map(|cas| (out, cas))
+            data.get("a", &mut out).map(|cas| (out, cas))
         };
-        assert!(read("a").is_none());
-        assert_eq!(set("a", b"1", CREATE_ONLY), SharedWrite::Done);
-        assert_eq!(set("a", b"2", CREATE_ONLY), SharedWrite::Mismatch);
-        let (value, cas) = read("a").unwrap();
+        assert!(read(&data).is_none());
+        assert_eq!(data.set("a", b"1", CREATE_ONLY), SharedWrite::Done);
+        assert_eq!(data.set("a", b"2", CREATE_ONLY), SharedWrite::Mismatch);
+        let (value, cas) = read(&data).unwrap();
         assert_eq!(value, b"1");
-        assert_eq!(set("a", b"3", cas), SharedWrite::Done);
-        assert_eq!(set("a", b"4", cas), SharedWrite::Mismatch);
-        assert_eq!(set("a", b"5", 0), SharedWrite::Done);
-        assert_eq!(read("a").unwrap().0, b"5");
+        assert_eq!(data.set("a", b"3", cas), SharedWrite::Done);
+        assert_eq!(data.set("a", b"4", cas), SharedWrite::Mismatch);
+        assert_eq!(data.set("a", b"5", 0), SharedWrite::Done);
+        assert_eq!(read(&data).unwrap().0, b"5");
     }
 }

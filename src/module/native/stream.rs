@@ -11,7 +11,7 @@ const RESPONSE_DETAILS: &[u8] = b"route_metrics";
 #[allow(clippy::disallowed_methods, reason = "this is the host, whose clock it is")]
 pub fn now() -> Instant {
     let now = Instant::now();
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     let now = now + super::mock::later();
     now
 }

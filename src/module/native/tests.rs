@@ -2,6 +2,7 @@
 //!
 //! `make native-memcheck` runs these under valgrind, as each Envoy that the module knows.
 
+use std::path::Path;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard};
@@ -9,340 +10,65 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::abi::{Buffer, NEWER, Pointer};
-use super::mock::{self, Lines};
+use super::abi::NEWER;
+use super::drive::{Configured, Process, Stream};
+use super::fuzz::{self, CONFIGURATIONS};
+use super::mock;
 use super::shared::lock;
+use crate::custom::post;
 
-/// Configurations; the first byte of an input chooses one. All count every request.
-const CONFIGURATIONS: [&str; 4] = [
-    r#"{"namespace": "a"}"#,
-    r#"{"namespace": "b",
-        "endpoint": {"templates": ["/users/{id}"], "exclude": ["/healthz"], "export": true, "route_name": true},
-        "labels": {"tenant": {"from": "request_header", "name": "x-tenant"},
-                   "flags": {"from": "response_flags"}, "grpc": {"from": "grpc_status"},
-                   "cluster": {"from": "cluster_name"}, "host": {"from": "virtual_host"},
-                   "protocol": {"from": "protocol"}},
-        "metrics": {"requests_total": {"labels":
-            ["method", "endpoint", "status", "tenant", "flags", "grpc", "cluster", "host", "protocol"]},
-                    "request_size": {"enabled": true}}}"#,
-    r#"{"namespace": "c", "limits": {"max_values_per_label": 20, "max_series_per_metric": 30,
-        "max_label_value_length": 16}, "detailed": {"enabled": true}}"#,
-    r#"{"namespace": "d", "events": {"response_header": "x-metric-events", "path": "/_events"},
-        "custom_metrics": [
-            {"name": "d_a_total", "type": "counter", "source": "event", "labels": {"k": {}}},
-            {"name": "d_q", "type": "gauge", "source": "event", "labels": {}},
-            {"name": "d_b_total", "type": "counter", "match": {"methods": ["POST"], "statuses": ["5xx"]},
-             "labels": {"cache": {"from": "response_header", "name": "x-cache"}}}]}"#,
-];
-/// So many streams are open at once.
-const OPEN: usize = 8;
-
-/// Tests take turns: series, and what is shared, are of the process.
-fn turn() -> MutexGuard<'static, ()> {
+/// Tests take turns, each in a process in which nothing has happened yet.
+fn turn() -> (Process, MutexGuard<'static, ()>) {
     static TURN: Mutex<()> = Mutex::new(());
-    lock(&TURN)
+    let turn = lock(&TURN);
+    (Process::new(), turn)
 }
 
-/// A configuration, and what the module has made for it.
-struct Configured {
-    envoy: Pointer,
-    module: Pointer,
+fn request(config: &Configured, method: &str, path: &str) -> Stream {
+    let line = |name: &str, value: &str| (name.into(), value.into());
+    Stream::new(config, vec![line(":method", method), line(":path", path)])
 }
 
-// SAFETY: Envoy's workers share configurations.
-unsafe impl Sync for Configured {}
-
-impl Configured {
-    fn new(text: &str) -> Option<Self> {
-        let envoy: Pointer = Box::into_raw(Box::new(mock::Config::default())).cast();
-        let (name, text) = (Buffer::new(b"route_metrics"), Buffer::new(text.as_bytes()));
-        // SAFETY: the pointers are valid for the call.
-        let module =
-            unsafe { super::envoy_dynamic_module_on_http_filter_config_new(envoy, name, text) };
-        let own = Self { envoy, module: module.cast_mut() };
-        (!module.is_null()).then_some(own)
-    }
-
-    /// About a second has passed.
-    fn tick(&self) {
-        mock::second();
-        // SAFETY: both are of this configuration.
-        unsafe {
-            super::envoy_dynamic_module_on_http_filter_config_scheduled(self.envoy, self.module, 0);
+/// So many requests, three at a time.
+fn requests(config: &Configured, count: u64) {
+    let mut open = Vec::new();
+    for number in 0..count {
+        let path = format!("/users/{number}/{}", ["orders", "carts", "x"][number as usize % 3]);
+        let mut stream = request(config, ["GET", "POST"][number as usize % 2], &path);
+        stream.request_headers(true);
+        open.push(stream);
+        if open.len() == 3 {
+            let mut stream = open.remove(number as usize % 3);
+            stream.response_headers(Vec::new(), [200, 404, 503][number as usize % 3], false);
+            stream.end();
         }
     }
+    open.into_iter().for_each(Stream::end);
 }
 
-impl Drop for Configured {
-    fn drop(&mut self) {
-        // SAFETY: nobody has it any more.
-        unsafe {
-            super::envoy_dynamic_module_on_http_filter_config_destroy(self.module);
-            drop(Box::from_raw(self.envoy.cast::<mock::Config>()));
-        }
-    }
-}
-
-/// A stream, on this thread.
-struct Stream {
-    envoy: Pointer,
-    module: Pointer,
-    answered: bool,
-}
-
-impl Stream {
-    fn new(config: &Configured, headers: Lines) -> Self {
-        let stream = mock::Stream {
-            config: config.envoy as usize,
-            headers: [headers, Vec::new(), Vec::new()],
-            ..Default::default()
-        };
-        let envoy: Pointer = Box::into_raw(Box::new(stream)).cast();
-        // SAFETY: both are alive.
-        let module =
-            unsafe { super::envoy_dynamic_module_on_http_filter_new(config.module, envoy) };
-        assert!(!module.is_null());
-        let own = Self { envoy, module, answered: false };
-        own.mock().module = module as usize;
-        own
-    }
-
-    #[allow(clippy::mut_from_ref, reason = "the hooks have it, too, but not now")]
-    fn mock(&self) -> &mut mock::Stream {
-        // SAFETY: it was made by `new`, and is this thread's.
-        unsafe { &mut *self.envoy.cast::<mock::Stream>() }
-    }
-
-    fn request_headers(&mut self, end: bool) {
-        if !self.answered {
-            // SAFETY: as Envoy does it.
-            unsafe {
-                super::envoy_dynamic_module_on_http_filter_request_headers(
-                    self.envoy,
-                    self.module,
-                    end,
-                )
-            };
-            self.answered = self.mock().answer.is_some();
-        }
-    }
-
-    fn request_body(&mut self, piece: &[u8], end: bool) {
-        if self.answered {
-            return;
-        }
-        let pieces = &mut self.mock().pieces;
-        pieces[0] = piece.chunks(7).map(<[u8]>::to_vec).collect();
-        // SAFETY: as Envoy does it.
-        unsafe {
-            super::envoy_dynamic_module_on_http_filter_request_body(self.envoy, self.module, end)
-        };
-        let pieces = &mut self.mock().pieces;
-        let (received, kept) = pieces.split_at_mut(1);
-        kept[0].append(&mut received[0]);
-        self.answered = self.mock().answer.is_some();
-    }
-
-    fn response_headers(&mut self, lines: Lines, code: u64) {
-        if !self.answered {
-            let mock = self.mock();
-            mock.headers[1] = lines;
-            mock.code = code;
-            // SAFETY: as Envoy does it.
-            unsafe {
-                super::envoy_dynamic_module_on_http_filter_response_headers(
-                    self.envoy,
-                    self.module,
-                    true,
-                );
-            }
-        }
-    }
-
-    /// The stream ends, and goes.
-    fn end(self, number: u64) {
-        self.mock().number = number;
-        // SAFETY: as Envoy does it.
-        unsafe {
-            super::envoy_dynamic_module_on_http_filter_stream_complete(self.envoy, self.module);
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        // SAFETY: as Envoy does it; nobody has it any more.
-        unsafe {
-            super::envoy_dynamic_module_on_http_filter_destroy(self.module);
-            drop(Box::from_raw(self.envoy.cast::<mock::Stream>()));
-        }
-    }
-}
-
-/// What is left of an input.
-struct Source<'a>(&'a [u8]);
-
-impl<'a> Source<'a> {
-    fn byte(&mut self) -> u8 {
-        self.some(1).first().copied().unwrap_or_default()
-    }
-
-    fn some(&mut self, most: usize) -> &'a [u8] {
-        let (taken, left) = self.0.split_at(most.min(self.0.len()));
-        self.0 = left;
-        taken
-    }
-
-    /// A short text of any bytes.
-    fn text(&mut self) -> Vec<u8> {
-        let most = self.byte() % 64;
-        self.some(most.into()).to_vec()
-    }
-
-    fn request(&mut self) -> Lines {
-        let methods: [&[u8]; 4] = [b"GET", b"POST", b"\xff;.;", b""];
-        let paths: [&[u8]; 5] =
-            [b"/users/1", b"/_events", b"/healthz", b"/a/b?page=1", b"/orders/17/items"];
-        let choice = usize::from(self.byte());
-        let path = paths.get(choice % 8).map_or_else(|| self.text(), |path| path.to_vec());
-        let mut lines = vec![(b":path".to_vec(), path)];
-        if choice < 250 {
-            lines.push((b":method".to_vec(), methods[choice / 8 % 4].to_vec()));
-        }
-        for name in ["x-tenant", "x-org-id", "content-type", "content-type"] {
-            let value: &[u8] = match self.byte() % 4 {
-                0 => b"application/json",
-                1 => b"application/grpc",
-                2 => &self.text(),
-                _ => continue,
-            };
-            lines.push((name.into(), value.to_vec()));
-        }
-        lines
-    }
-
-    fn response(&mut self) -> Lines {
-        let mut lines = Vec::new();
-        for name in ["x-metric-events", "x-metric-events", "x-cache", "grpc-status", ":status"] {
-            let value: &[u8] = match self.byte() % 4 {
-                0 => b"d_a_total;k=x",
-                1 => b"12",
-                2 => &self.text(),
-                _ => continue,
-            };
-            lines.push((name.into(), value.to_vec()));
-        }
-        lines
-    }
-}
-
-/// What has been counted in a namespace: requests by decision, in the counter and in the histogram.
-fn counted(namespace: &str) -> [u64; 5] {
-    let decision = |name| mock::sum("route_metrics_requests_total", Some(name));
-    [
-        decision("recorded"),
-        decision("excluded"),
-        decision("sampled_out"),
-        mock::sum(&format!("{namespace}_http_requests_total"), None),
-        mock::sum(&format!("{namespace}_http_request_duration_microseconds"), None),
-    ]
-}
-
-/// Hooks in the order that the bytes say, on this thread. Gives how many streams have ended.
-fn streams(config: &Configured, source: &mut Source<'_>) -> u64 {
-    let mut open: Vec<Stream> = Vec::new();
-    let mut ended = 0;
-    while !source.0.is_empty() {
-        let (choice, at) = (source.byte(), usize::from(source.byte()));
-        let place = at % open.len().max(1);
-        match choice % 8 {
-            0..=2 if open.len() < OPEN => {
-                let mut stream = Stream::new(config, source.request());
-                // Envoy may end a stream before its headers have come.
-                if choice < 240 {
-                    stream.request_headers(choice & 16 != 0);
-                }
-                open.push(stream);
-            }
-            3 => {
-                let posted: &[u8] = br#"[{"metric": "d_q", "value": 3}, {"metric": "d_a_total", "labels": {"k": "1"}}]"#;
-                let piece = if choice & 32 == 0 { posted } else { source.some(at) };
-                if let Some(stream) = open.get_mut(place) {
-                    stream.request_body(piece, choice & 16 != 0);
-                }
-            }
-            4 => {
-                let (lines, codes) = (source.response(), [200, 404, 503, 0, 999, u64::MAX]);
-                if let Some(stream) = open.get_mut(place) {
-                    stream.response_headers(lines, codes[at % codes.len()]);
-                }
-            }
-            5 if choice & 128 != 0 => config.tick(),
-            _ if !open.is_empty() => {
-                open.swap_remove(place).end(u64::from(source.byte()) << (at % 60));
-                ended += 1;
-            }
-            _ => {}
-        }
-    }
-    for stream in open {
-        stream.end(0);
-        ended += 1;
-    }
-    ended
-}
-
-fn expect_counted(namespace: &str, before: [u64; 5], ended: u64) {
-    let [recorded, excluded, sampled_out, requests, durations] = {
-        let after = counted(namespace);
-        std::array::from_fn(|place| after[place] - before[place])
-    };
-    assert_eq!(sampled_out, 0);
-    assert_eq!((recorded + excluded, requests, durations), (ended, recorded, recorded));
-    assert_eq!(mock::sum(&format!("{namespace}_http_requests_active"), None), 0, "open requests");
-    assert_eq!(mock::sum("route_metrics_errors_total", None), 0, "errors");
+/// The requests of a namespace that were counted, by now or by the next flush.
+fn counted(namespace: &str) -> u64 {
+    mock::sum(&format!("{namespace}_http_requests_total"), None)
 }
 
 /// Envoy 1.38 changes metrics with a stream alone, so it is told of what waits by one more. Gives how many.
 fn with_a_stream(config: &Configured) -> u64 {
-    match NEWER.outside {
-        None => streams(config, &mut Source(b"\0\0\0\x08\x03\x03\x03\x03")),
-        Some(_) => 0,
+    if NEWER.outside.is_some() {
+        return 0;
     }
-}
-
-/// One input: a configuration, streams of it, another configuration beside them, and the end of both.
-fn drive(input: &[u8]) {
-    let _turn = turn();
-    let mut source = Source(input);
-    let chosen = usize::from(source.byte()) % CONFIGURATIONS.len();
-    let namespace = ["a", "b", "c", "d"][chosen];
-    let before = counted(namespace);
-    let config = Configured::new(CONFIGURATIONS[chosen]).unwrap();
-    let half = source.0.len() / 2;
-    let mut first = Source(source.some(half));
-    let mut ended = streams(&config, &mut first);
-    assert!(Configured::new(r#"{"no": 1}"#).is_none());
-    let update = Configured::new(CONFIGURATIONS[chosen]).unwrap();
-    config.tick();
-    ended += with_a_stream(&update);
-    drop(config);
-    ended += streams(&update, &mut source);
-    ended += with_a_stream(&update);
-    update.tick();
-    expect_counted(namespace, before, ended);
+    requests(config, 1);
+    1
 }
 
 #[test]
 fn the_fuzzers_inputs_are_counted() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/fuzz/corpus/native");
     let mut inputs = 0;
-    for entry in std::fs::read_dir(root.join("tests/tools/fuzz/corpus/filter")).unwrap() {
+    for entry in std::fs::read_dir(corpus).unwrap() {
         let input = std::fs::read(entry.unwrap().path()).unwrap();
-        for first in 0..4 {
-            drive(&[&[first], input.as_slice()].concat());
-            inputs += 1;
-        }
+        let _turn = turn();
+        fuzz::drive(&input);
+        inputs += 1;
     }
     assert!(inputs > 0);
 }
@@ -352,7 +78,8 @@ proptest! {
     fn whatever_hooks_are_called_each_stream_is_counted_once(
         input in proptest::collection::vec(any::<u8>(), 0..1500),
     ) {
-        drive(&input);
+        let _turn = turn();
+        fuzz::drive(&input);
     }
 }
 
@@ -362,58 +89,76 @@ fn an_update_of_labels_keeps_what_was_counted() {
     let _turn = turn();
     let of = |label: &str| {
         let text = r#"{"namespace": "u", "metrics": {"requests_total": {"labels": ["LABEL"]}}}"#;
-        Configured::new(&text.replace("LABEL", label)).unwrap()
+        Configured::new(text.replace("LABEL", label)).unwrap()
     };
-    let requests = || mock::sum("u_http_requests_total", None);
-    let input: Vec<u8> = (0..900u32).map(|n| (n.wrapping_mul(2_654_435_769) >> 11) as u8).collect();
-    let before = counted("u");
     let mut config = of("method");
-    let mut ended = streams(&config, &mut Source(&input));
+    requests(&config, 90);
+    let mut ended = 90;
     for label in ["endpoint", "status", "method", "status"] {
         let update = of(label);
         ended += with_a_stream(&update);
         config.tick();
         drop(config);
-        assert_eq!(requests() + counted("u")[1] - before[1], ended, "{label}");
+        assert_eq!(counted("u"), ended, "{label}");
         config = update;
-        ended += streams(&config, &mut Source(&input[..300]));
+        requests(&config, 30);
+        ended += 30;
     }
     config.tick();
     ended += with_a_stream(&config);
-    assert_eq!(requests() + counted("u")[1] - before[1], ended);
+    assert_eq!(counted("u"), ended);
     drop(config);
-    assert_eq!(requests(), 0, "Envoy has forgotten them");
+    assert_eq!(mock::held(), 0, "Envoy has forgotten them");
 }
 
 /// Workers are threads, and the main thread takes their filters in turn.
 #[test]
 fn workers_count_while_the_main_thread_flushes() {
+    const REQUESTS: u64 = 1_000;
     let _turn = turn();
-    let before = counted("b");
     let commits = mock::COMMITS.load(Ordering::Relaxed);
     let config = Configured::new(CONFIGURATIONS[1]).unwrap();
-    let ended: u64 = thread::scope(|scope| {
-        let work = |seed: u8| {
-            let config = &config;
-            move || {
-                let input: Vec<u8> = (0..6000u32)
-                    .map(|n| (n.wrapping_mul(2_654_435_769) >> 13) as u8 ^ seed)
-                    .collect();
-                streams(config, &mut Source(&input))
-            }
-        };
-        let workers = [1, 2, 3].map(|seed| scope.spawn(work(seed)));
+    thread::scope(|scope| {
+        let workers = [(); 3].map(|()| scope.spawn(|| requests(&config, REQUESTS)));
         while workers.iter().any(|worker| !worker.is_finished()) {
             config.tick();
             thread::yield_now();
         }
-        workers.map(|worker| worker.join().unwrap()).iter().sum()
     });
     config.tick();
     if NEWER.outside.is_some() {
-        expect_counted("b", before, ended);
+        assert_eq!(counted("b"), 3 * REQUESTS);
+        let recorded = mock::sum("route_metrics_requests_total", Some("recorded"));
+        assert_eq!(recorded, 3 * REQUESTS);
+        assert_eq!(mock::sum("b_http_requests_active", None), 0, "open requests");
         assert!(mock::COMMITS.load(Ordering::Relaxed) > commits, "the ticker has called");
     }
+}
+
+/// A filter before this one may have kept the whole body, which Envoy then shows as what has come and as what was
+/// kept.
+#[test]
+fn a_body_that_was_kept_before_is_measured_once() {
+    let _turn = turn();
+    let config = Configured::new(CONFIGURATIONS[3]).unwrap();
+    let answer = |length: usize, is_buffered: bool| {
+        let mut stream = request(&config, "POST", "/_events");
+        let json = (b"content-type".to_vec(), b"application/json".to_vec());
+        stream.mock().headers[0].push(json);
+        stream.request_headers(false);
+        let mut body = br#"[{"metric": "d_q", "value": 3}]"#.to_vec();
+        body.resize(length, b' ');
+        stream.mock().is_buffered = is_buffered;
+        stream.request_body(Some(&body), true);
+        let answer = stream.mock().answer;
+        stream.end();
+        answer
+    };
+    for is_buffered in [false, true] {
+        assert_eq!(answer(post::MAX_BYTES, is_buffered), Some(204), "{is_buffered}");
+        assert_eq!(answer(post::MAX_BYTES + 1, is_buffered), Some(413), "{is_buffered}");
+    }
+    drop(config);
 }
 
 /// A request whose stream could not be made is let through.

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::ptr;
 use std::sync::Mutex;
@@ -30,9 +30,9 @@ pub struct Work {
     /// The filter.
     pub filter: Filter<Envoy>,
     configured: HashSet<u32>,
-    /// The configurations whose streams have told of the series that there were before, where Envoy changes no
-    /// metrics outside streams.
-    kept: HashSet<u32>,
+    /// Of how many series the streams of a configuration have told, where Envoy changes no metrics outside
+    /// streams. Those of one that drains may still make others.
+    kept: HashMap<u32, usize>,
     streams: u32,
     resting: VecDeque<u32>,
 }
@@ -58,11 +58,12 @@ thread_local! {
 
 impl Work {
     fn new() -> Self {
-        let seed = RandomState::new().hash_one(0u8);
+        // The fuzzer wants the same to happen again.
+        let seed = if cfg!(fuzzing) { 1 } else { RandomState::new().hash_one(0u8) };
         Self {
             filter: Filter::new(Envoy::new(), seed),
             configured: HashSet::new(),
-            kept: HashSet::new(),
+            kept: HashMap::new(),
             streams: 0,
             resting: VecDeque::new(),
         }
@@ -77,8 +78,9 @@ impl Work {
 
     /// Tells the filter of a new stream of the configuration that was entered; gives its number.
     pub fn create(&mut self, config: &Config) -> u32 {
-        if NEWER.outside.is_none() && self.kept.insert(config.root) {
-            self.filter.host().keep();
+        if NEWER.outside.is_none() {
+            let kept = self.kept.entry(config.root).or_default();
+            *kept = self.filter.host().keep(*kept);
         }
         let number = self.number();
         self.filter.create(number, config.root);
@@ -214,7 +216,7 @@ pub fn forget(config: &Config) {
         // SAFETY: it is in the list, whose lock is held.
         let other = unsafe { &*live.0 };
         for worker in all() {
-            run(worker, other, ptr::null_mut(), None, |own| own.filter.host().keep());
+            run(worker, other, ptr::null_mut(), None, |own| own.filter.host().keep(0));
         }
     }
     drop(live);
@@ -226,4 +228,47 @@ pub fn forget(config: &Config) {
             }
         });
     }
+}
+
+/// The filters of a process, and this thread's.
+#[cfg(any(test, fuzzing))]
+#[derive(Default)]
+pub struct Threads {
+    all: Vec<&'static Mutex<Work>>,
+    own: Option<&'static Mutex<Work>>,
+}
+
+/// Exchanges the filters that there are.
+#[cfg(any(test, fuzzing))]
+pub fn swap(other: &mut Threads) {
+    std::mem::swap(&mut *lock(&WORKERS), &mut other.all);
+    other.own = WORKER.replace(other.own);
+}
+
+/// Frees filters.
+///
+/// # Safety
+/// No thread may have them any more.
+#[cfg(any(test, fuzzing))]
+pub unsafe fn free(threads: &mut Threads) {
+    for worker in threads.all.drain(..) {
+        // SAFETY: the caller's; they were made by `Box::into_raw`.
+        drop(unsafe { Box::from_raw(ptr::from_ref(worker).cast_mut()) });
+    }
+}
+
+/// From now on, this thread is that of the filter in this place; those up to it are made where they are not there.
+#[cfg(any(test, fuzzing))]
+pub fn sit(place: usize) {
+    while lock(&WORKERS).len() <= place {
+        WORKER.set(None);
+        own();
+    }
+    WORKER.set(lock(&WORKERS).get(place).copied());
+}
+
+/// The streams that the filters have not forgotten.
+#[cfg(any(test, fuzzing))]
+pub fn open_streams() -> usize {
+    all().into_iter().map(|worker| lock(worker).filter.open_streams()).sum()
 }

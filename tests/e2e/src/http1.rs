@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::http::{NoResponse, Request, Response};
 use crate::tcp;
-use crate::wait::DEADLINE;
+use crate::wait::deadline;
 
 /// A connection to Envoy (or to anything else that speaks HTTP/1.1).
 pub struct Connection {
@@ -15,12 +15,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects; reads and writes give up after [`DEADLINE`].
+    /// Connects; reads and writes give up after [`deadline`](crate::wait::deadline).
     pub fn open(to: SocketAddr) -> Result<Self, NoResponse> {
         let stream = TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
+        stream.set_read_timeout(Some(deadline()))?;
+        stream.set_write_timeout(Some(deadline()))?;
         Ok(Self { stream, unread: Vec::new() })
     }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::http::{NoResponse, Request, Response};
-use crate::wait::DEADLINE;
+use crate::wait::deadline;
 
 /// Sends all requests over so many connections, at most `streams` at a time on each, and returns
 /// the responses in the order of the requests.
@@ -58,7 +58,7 @@ where
         stream.set_nodelay(true)?;
         let (client, connection) = h2::client::handshake(stream).await?;
         let driver = tokio::spawn(connection);
-        let outcome = timeout(DEADLINE * 4, session(client)).await;
+        let outcome = timeout(deadline() * 4, session(client)).await;
         driver.abort();
         outcome.map_err(|_| NoResponse("the session took too long".to_owned()))
     })

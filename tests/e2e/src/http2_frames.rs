@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::http::NoResponse;
-use crate::wait::DEADLINE;
+use crate::wait::deadline;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -34,7 +34,7 @@ pub enum Outcome {
 /// Sends one request with these header fields, pseudo-headers included, in this order.
 pub fn send(to: SocketAddr, fields: &[(&[u8], &[u8])]) -> Result<Outcome, NoResponse> {
     let mut stream = TcpStream::connect(to)?;
-    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_read_timeout(Some(deadline()))?;
     let mut out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     frame(SETTINGS, 0, 0, &[], &mut out);
     let mut block = Vec::new();

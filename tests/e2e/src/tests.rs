@@ -80,3 +80,33 @@ fn an_envoy_that_does_not_start_says_why() {
     let failure = setup.connection_manager(json!({"no_such_field": 1})).try_start().err().unwrap();
     assert!(failure.to_string().contains("no_such_field"), "{failure}");
 }
+
+/// Each line of tests/native-skips names tests that there are, where they are left out, and why.
+#[test]
+fn what_is_left_out_of_the_dynamic_modules_tests_exists() {
+    let root = crate::repository();
+    let list = std::fs::read_to_string(root.join("tests/native-skips")).unwrap();
+    let suites = std::fs::read_dir(root.join("tests/e2e/tests")).unwrap();
+    let suites: Vec<_> = suites.map(|suite| suite.unwrap().path()).collect();
+    let lines: Vec<&str> =
+        list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert!(!lines.is_empty());
+    for line in lines {
+        let parts: Vec<&str> = line.splitn(3, ' ').collect();
+        let [name, places, _reason] = parts[..] else { panic!("{line}: not of three parts") };
+        // That suite has no modules.
+        let (module, test) = name.split_once("::").unwrap_or(("../native", name));
+        let named = format!("\nfn {test}");
+        let there = suites.iter().any(|suite| {
+            let text = std::fs::read_to_string(suite.join(module).with_extension("rs"));
+            text.is_ok_and(|text| text.contains(&named))
+        });
+        assert!(there, "{line}: there is no such test");
+        for place in places.split(',') {
+            let version = |known: &str| known.starts_with(&format!("{place}."));
+            let known = ["wasm", "same"].contains(&place)
+                || include_str!("../../envoys").lines().any(version);
+            assert!(known, "{line}: {place} is not known");
+        }
+    }
+}

@@ -1,13 +1,21 @@
 //! Polling with a deadline, in place of fixed sleeps.
 
 use std::fmt::Display;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Long enough for anything that a healthy Envoy does on a machine with a single busy core. Only a
-/// test that fails waits so long.
-pub const DEADLINE: Duration = Duration::from_secs(180);
+/// How long what a test waits for may take: long enough for anything that a healthy Envoy does on a machine with
+/// a single busy core. Only a test that fails waits so long. `E2E_DEADLINE` in the environment is another
+/// number of seconds, for tests that are expected to fail.
+pub fn deadline() -> Duration {
+    static SECONDS: LazyLock<u64> = LazyLock::new(|| {
+        let told = std::env::var("E2E_DEADLINE").ok();
+        told.map_or(180, |text| text.parse().expect("E2E_DEADLINE is a number of seconds"))
+    });
+    Duration::from_secs(*SECONDS)
+}
 
 /// The first pause between two tries, and the longest: looking costs the machine something, too.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
@@ -28,12 +36,12 @@ pub fn poll<T, E>(within: Duration, mut probe: impl FnMut() -> Result<T, E>) -> 
 }
 
 /// Calls `probe` until it gives `Ok`, and returns that; panics with `what` and the last error once
-/// [`DEADLINE`] is over.
+/// [`deadline`] is over.
 #[track_caller]
 pub fn eventually<T, E: Display>(what: &str, probe: impl FnMut() -> Result<T, E>) -> T {
-    match poll(DEADLINE, probe) {
+    match poll(deadline(), probe) {
         Ok(value) => value,
-        Err(last) => panic!("{what}: not within {DEADLINE:?}; last: {last}"),
+        Err(last) => panic!("{what}: not within {:?}; last: {last}", deadline()),
     }
 }
 
@@ -41,10 +49,10 @@ pub fn eventually<T, E: Display>(what: &str, probe: impl FnMut() -> Result<T, E>
 /// tries. `holds` may ask Envoy, which takes a moment.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    let deadline = Instant::now() + DEADLINE;
+    let end = Instant::now() + deadline();
     async move {
         while !holds() {
-            assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+            assert!(Instant::now() < end, "{what}: not within {:?}", deadline());
             tokio::time::sleep(PAUSES.0).await;
         }
     }

@@ -16,7 +16,7 @@ bench: build native ## measure what the filter costs a real Envoy (BENCH_STARTS,
 	@ENVOY="$${ENVOY:-$(FIRST_ENVOY)}" target/release/route-metrics-bench
 
 .PHONY: bench-memory
-bench-memory: build native ## measure what a worker's VM costs in memory, and a start in time
+bench-memory: build native ## measure what a worker's VM costs in memory, and a start in time and memory (BENCH_STARTS)
 	@command -v h2load >/dev/null || { echo "bench-memory: h2load is missing; make bench installs it" >&2; exit 1; }
 	@[ -n "$(ENVOY)" ] || tests/setup.sh envoy $(firstword $(ENVOY_VERSIONS))
 	@tests/tools/bench/memory.sh "$${ENVOY:-$(FIRST_ENVOY)}"

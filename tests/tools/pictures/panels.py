@@ -10,28 +10,49 @@ tables, which is all that the shipped dashboard has.
 
 import html
 import json
+import math
 import sys
 import time
 import urllib.parse
 import urllib.request
 
 COLOURS = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0", "#508642", "#cca300"]
-UNITS = {"reqps": " req/s", "cps": " /s", "percentunit": "%", "µs": " µs", "bytes": " B", "short": "", "s": " s"}
+# Behind a value: what it stands for per second, or with a prefix as SI has it.
+UNITS = {"reqps": " req/s", "cps": " /s", "percentunit": "%", "bytes": "B", "s": "s"}
+PREFIXES = [(1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ")]
+LETTER = 5.6  # the width of a letter of the plots, in pixels, at most on average
 WIDTH, ROW = 1180, 34  # of the page, and of one unit of height of Grafana's grid, in pixels
+
+
+def digits(value):
+    """Three digits that count, without an exponent."""
+    text = f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}" if value else "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def shown(value, unit):
     if value != value:
         return "–"
+    if unit == "µs":
+        value, unit = value / 1e6, "s"
     if unit == "percentunit":
-        value *= 100
-    for bound, word, letter in ((1e6, " s", ""), (1e3, " ms", "")):
-        if unit == "µs" and abs(value) >= bound:
-            return f"{value / bound:.3g}{word}"
-    for bound, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= bound:
-            return f"{value / bound:.3g} {letter}{UNITS.get(unit, '').strip()}"
-    return f"{value:.3g}{UNITS.get(unit, '')}"
+        return digits(value * 100) + "%"
+    # Times have small prefixes, and none above the second.
+    prefixes = [p for p in PREFIXES if (p[0] <= 1 if unit == "s" else p[0] >= 1)]
+    # What is rounded up to a thousand has the next prefix.
+    bound, prefix = next((p for p in prefixes if abs(value) >= p[0] * 0.9995), prefixes[-1]) if value else (1, "")
+    word = UNITS.get(unit, "")
+    number = digits(value / bound)
+    if unit in ("s", "bytes"):
+        return f"{number} {prefix}{word}"
+    return f"{number}{' ' + prefix if prefix else ''}{word}"
+
+
+def ticks(top):
+    """Round numbers from 0 to at least `top`: steps of 1, 2 or 5 times a power of ten."""
+    power = 10 ** math.floor(math.log10(top / 2))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * 3 >= top)
+    return [step * place for place in range(math.ceil(top / step - 1e-9) + 1)]
 
 
 class Prometheus:
@@ -92,32 +113,34 @@ def series_plot(panel, prometheus, unit, width, height):
             if points:
                 lines.append((legend(target, series["metric"]), points))
     lines = lines[:10]
-    room = height - 30 - 16 * ((len(lines) + 2) // 3)
     if not lines:
         return f'<svg width="{width}" height="{height - 30}"><text x="{width // 2 - 24}" y="60">No data</text></svg>'
-    top = max(value for _, points in lines for _, value in points) or 1
-    left, right, low = 58, width - 8, room - 18
+    # As many columns as the longest name leaves room for.
+    longest = max(len(name) for name, _ in lines) * LETTER + 26
+    columns = max(1, min(3, int(width / longest)))
+    room = height - 30 - 16 * math.ceil(len(lines) / columns)
+    marks = ticks(max(value for _, points in lines for _, value in points) or 1)
+    names = [shown(mark, unit) for mark in marks]
+    left, right, low = max(map(len, names)) * LETTER + 12, width - 8, room - 18
     x = lambda at: left + (at - prometheus.start) / (prometheus.end - prometheus.start) * (right - left)
-    y = lambda value: low - value / (top * 1.05) * (low - 8)
+    y = lambda value: low - value / (marks[-1] * 1.02) * (low - 8)
     out = [f'<svg width="{width}" height="{height - 30}">']
-    for part in (0, 0.5, 1):
-        at = y(top * part)
-        out.append(f'<line x1="{left}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>'
-                   f'<text x="{left - 5}" y="{at + 4:.1f}" text-anchor="end">{shown(top * part, unit)}</text>')
+    for mark, name in zip(marks, names):
+        at = y(mark)
+        out.append(f'<line x1="{left:.0f}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>'
+                   f'<text x="{left - 5:.0f}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
     for part in (0, 0.5, 1):
         at = prometheus.start + (prometheus.end - prometheus.start) * part
         anchor = ("start", "middle", "end")[int(part * 2)]
         out.append(f'<text x="{x(at):.1f}" y="{low + 14}" text-anchor="{anchor}">'
                    f'{time.strftime("%H:%M:%S", time.gmtime(at))}</text>')
-    room_of_name = max(8, int((width / 3 - 20) / 5.8))
     for place, (name, points) in enumerate(lines):
         colour = COLOURS[place % len(COLOURS)]
         path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in points)
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        across, down = place % 3, place // 3
-        at = left - 40 + across * (width - 20) / 3
+        at, down = 10 + place % columns * (width - 20) / columns, place // columns
         out.append(f'<rect x="{at:.0f}" y="{room + 2 + down * 16}" width="10" height="3" fill="{colour}"/>'
-                   f'<text x="{at + 14:.0f}" y="{room + 8 + down * 16}">{html.escape(name[:room_of_name])}</text>')
+                   f'<text x="{at + 14:.0f}" y="{room + 8 + down * 16}">{html.escape(name)}</text>')
     return "".join(out) + "</svg>"
 
 

@@ -61,6 +61,23 @@ fn breakable(path: &str) -> Markup {
     html! { @for part in path.split_inclusive('/') { (part) wbr; } }
 }
 
+/// The endpoint; behind a click, why it is that.
+fn endpoint_name(row: &EndpointReport) -> Markup {
+    let name = html! { code { (breakable(&row.endpoint)) } };
+    html! {
+        @if row.segments.is_empty() {
+            (name)
+        } @else {
+            details.why {
+                summary { (name) }
+                ul.soft {
+                    @for reason in &row.segments { li { (reason.line()) } }
+                }
+            }
+        }
+    }
+}
+
 fn endpoint_row(report: &Report, row: &EndpointReport, most: u64, durations: bool) -> Markup {
     let status_class = |name: &str| match name {
         "2xx" => "c2",
@@ -85,7 +102,7 @@ fn endpoint_row(report: &Report, row: &EndpointReport, most: u64, durations: boo
     html! {
         tr {
             td title={ "such as " (row.example) } {
-                code { (breakable(&row.endpoint)) }
+                (endpoint_name(row))
                 @if row.folded { " " span.bad { "folded" } }
                 @if let Some(became) = &row.became {
                     " " span.soft { "later " code { (breakable(became)) } }

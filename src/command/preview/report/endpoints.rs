@@ -9,7 +9,7 @@ use crate::command::preview::cost;
 use crate::command::preview::host::Stat;
 use crate::command::preview::log::{Spread, Unit};
 use crate::command::preview::replay::{Replay, Seen, shown};
-use crate::endpoint::{CanonicalPath, Decided, Origin};
+use crate::endpoint::{CanonicalPath, Decided, Origin, Reason};
 use crate::labels::source::SourcePlan;
 use crate::labels::{self, UNMATCHED};
 use crate::plan::Measure;
@@ -90,6 +90,9 @@ pub struct EndpointReport {
     pub folded: bool,
     /// The endpoint that its paths have at the end of the log, where learning has changed it.
     pub became: Option<String>,
+    /// Where it is inferred, for each segment of [`Self::example`] what it is in [`Self::settled`],
+    /// and why, as it was at the end of the log.
+    pub segments: Vec<Reason>,
     /// [`Self::settled`] in full, where the limit on the length of values cuts it.
     #[serde(skip)]
     pub uncut: Option<String>,
@@ -179,14 +182,15 @@ pub(super) fn endpoint(
         labels::encode(text, max, &mut value);
         value
     };
-    let now = matches!(source, Source::Heuristic | Source::Learned)
-        .then(|| replay.inferred_now(&path))
+    let is_inferred = matches!(source, Source::Heuristic | Source::Learned);
+    let now = is_inferred
+        .then(|| replay.inferred_now(method, &path))
         .flatten()
         .filter(|now| *now != *seen.text);
     let became = now.as_deref().map(|now| encoded(now, replay.plan.max_value_length));
     let settled = became.as_ref().unwrap_or(&text);
     let uncut = Some(encoded(now.as_deref().unwrap_or(&seen.text), usize::MAX))
-        .filter(|uncut| matches!(source, Source::Heuristic | Source::Learned) && uncut != settled);
+        .filter(|uncut| is_inferred && uncut != settled);
     let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
     let ms = |ns: f64| ns / 1e6;
     let durations = durations(replay, seen);
@@ -212,8 +216,19 @@ pub(super) fn endpoint(
         example: shown(example),
         folded: is_folded,
         became,
+        segments: if is_inferred { segments(replay, method, &path) } else { Vec::new() },
         uncut,
     }
+}
+
+/// Why the segments of a path are what they are at the end of the log, as it can be shown.
+fn segments(replay: &Replay, method: &[u8], path: &CanonicalPath<'_>) -> Vec<Reason> {
+    let mut reasons = replay.reasons_now(method, path);
+    for Reason { segment, label, .. } in &mut reasons {
+        *segment = shown(segment.as_bytes());
+        *label = shown(label.as_bytes());
+    }
+    reasons
 }
 
 /// The durations of an endpoint in nanoseconds.

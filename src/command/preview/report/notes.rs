@@ -1,12 +1,17 @@
 //! What to know about the figures.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::{Directions, EndpointReport, Of, Report, Source};
 use crate::command::preview::log::{Broken, MAX_LINE};
 use crate::command::preview::replay::Replay;
+use crate::command::preview::text::percent;
 use crate::config::InferenceMode;
 use crate::labels::source::SourcePlan;
+
+/// Codes that are named of the requests without an endpoint.
+const MAX_CODES: usize = 6;
 
 pub(super) fn notes(replay: &Replay, report: &Report) -> Vec<String> {
     let mut notes = Vec::new();
@@ -53,6 +58,7 @@ pub(super) fn notes(replay: &Replay, report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
+    unmatched(replay, &mut notes);
     custom(report, &mut notes);
     reading(replay, report, &mut notes);
     if replay.with_duration < replay.requests {
@@ -102,6 +108,40 @@ pub(super) fn notes(replay: &Replay, report: &Report) -> Vec<String> {
     }
     notes.extend(replay.host().complaints().into_iter().take(5));
     notes
+}
+
+/// Requests without an endpoint are few where nobody scans, unless all is answered with 404 or 401.
+fn unmatched(replay: &Replay, notes: &mut Vec<String>) {
+    let all: u64 = replay.unmatched.values().sum();
+    if all * 10 < replay.requests || all == 0 {
+        return;
+    }
+    let share = percent(all, replay.requests);
+    let whole = replay.requests;
+    if replay.plan.inference == InferenceMode::Off {
+        notes.push(format!(
+            "{all} of {whole} requests ({share}) are _UNMATCHED: `endpoint.inference` is \"off\", so \
+             only templates and rules give endpoints"
+        ));
+        return;
+    }
+    let mut codes: Vec<(u64, u16)> = replay.unmatched.iter().map(|(code, n)| (*n, *code)).collect();
+    codes.sort_by_key(|&(requests, code)| (Reverse(requests), code));
+    let codes: Vec<String> = codes
+        .iter()
+        .take(MAX_CODES)
+        .map(|(requests, code)| match code {
+            0 => format!("no answer {requests}"),
+            code => format!("{code} {requests}"),
+        })
+        .collect();
+    notes.push(format!(
+        "{all} of {whole} requests ({share}) are _UNMATCHED, by status: {}. A path is inferred only \
+         from an answer that says that the application knows it, and the codes of \
+         `endpoint.ignore_statuses` do not. Paths that are its own belong in `endpoint.templates`: \
+         these count whatever the answer is",
+        codes.join(", ")
+    ));
 }
 
 /// The limit on endpoints, where a metric has them as a label.

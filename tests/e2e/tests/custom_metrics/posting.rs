@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use route_metrics_e2e::http2::{head, with_connection};
-use route_metrics_e2e::wait::DEADLINE;
+use route_metrics_e2e::wait::deadline;
 use route_metrics_e2e::{
     Binary, Envoy, Plugin, Request, Response, Setup, Upstream, http1, http2, tcp,
 };
@@ -131,7 +131,7 @@ fn bodies_may_come_in_any_way_that_http_knows() {
         let body = format!("[{GOOD}]");
         let head = "POST /metric-events HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
         let mut stream = TcpStream::connect(envoy.address()).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_read_timeout(Some(deadline())).unwrap();
         // Chunks, one connection after another.
         let (first, second) = body.split_at(7);
         let chunk = |part: &str| format!("{:x}\r\n{part}\r\n", part.len());

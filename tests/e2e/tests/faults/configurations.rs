@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use route_metrics_e2e::config::{Stats, cluster, stats_for};
-use route_metrics_e2e::wait::{DEADLINE, SetOnDrop, eventually_equal};
+use route_metrics_e2e::wait::{SetOnDrop, deadline, eventually_equal};
 use route_metrics_e2e::{Binary, Host, Plugin, Request, Setup, Upstream, http1, tcp};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ fn an_update_each_100_ms_under_load_loses_and_fails_nothing() {
         let taken = || envoy.stat("listener_manager.lds.update_success");
         let mut updates = 0;
         // What a slow machine has not taken yet, it leaves out for the next one.
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         while updates < 40 || taken() < Some(15) {
             assert!(Instant::now() < end, "{:?} of {updates} updates", taken());
             updates += 1;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use route_metrics_e2e::prometheus::free_address;
-use route_metrics_e2e::wait::{DEADLINE, eventually, poll};
+use route_metrics_e2e::wait::{deadline, eventually, poll};
 use route_metrics_e2e::{Answer, Binary, Request, Scrape, Upstream, http1, repository};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -228,7 +228,7 @@ fn every_query_of_dashboard_and_rules_returns_data_or_is_empty_for_a_reason() {
 #[track_caller]
 fn every_query_is_answered(stack: &Stack) {
     // Rules of rules need a few evaluations, and the demo some time for an error of each kind.
-    let asked = poll(DEADLINE * 2, || {
+    let asked = poll(deadline() * 2, || {
         let mut empty = Vec::new();
         for (title, query) in queries(stack) {
             if stack.query(&query)?.is_empty() && explained(&title).is_none() {

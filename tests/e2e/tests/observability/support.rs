@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use route_metrics_e2e::prometheus::free_address;
 use route_metrics_e2e::wait::eventually;
-use route_metrics_e2e::{Binary, Request, command, http1, repository};
+use route_metrics_e2e::{Binary, Host, Plugin, Request, command, http1};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A program that is stopped when dropped.
@@ -47,7 +47,7 @@ impl Drop for Program {
     }
 }
 
-/// An Envoy with the configuration that `route-metrics envoy` prints.
+/// An Envoy with the configuration that `route-metrics envoy` prints, for the host of the tests.
 pub struct Printed {
     pub traffic: SocketAddr,
     pub metrics: SocketAddr,
@@ -73,12 +73,13 @@ impl Printed {
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (traffic, metrics, admin) = (free_address(), free_address(), free_address());
-        let module = repository().join("dist/route_metrics.wasm");
+        let module = Plugin::new(json!({})).module;
         let ports = [traffic, metrics, admin].map(|address| address.port().to_string());
         let upstream = upstream.to_string();
         let mut all = vec!["envoy", "-", "--upstream", &upstream, "--address", "127.0.0.1"];
         all.extend(["--port", &ports[0], "--metrics-port", &ports[1], "--admin-port", &ports[2]]);
         all.extend(["--module", module.to_str().unwrap()]);
+        all.extend((Host::default() == Host::Native).then_some("--native"));
         all.extend(arguments);
         let printed = command(&all, plugin.to_string().into_bytes());
         let file = directory.path().join("envoy.yaml");

@@ -13,7 +13,11 @@ pub mod worker;
 /// A property of any bytes; panics where it does not hold.
 pub type Target = fn(&[u8]);
 
-/// Every target, by the name of its corpus.
+/// The target that is the library's own, where it is built for the fuzzer: the hooks of the dynamic module, on an
+/// Envoy in memory. The library's tests replay its corpus (`module::native::tests`).
+pub const NATIVE: &str = "native";
+
+/// Every other target, by the name of its corpus.
 pub const TARGETS: [(&str, Target); 8] = [
     ("config", targets::config::json),
     ("event-body", targets::events::body),

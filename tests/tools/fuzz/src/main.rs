@@ -7,16 +7,18 @@
 mod fuzzer {
     use std::sync::OnceLock;
 
-    use route_metrics_fuzz::{TARGETS, Target};
+    use route_metrics_fuzz::{NATIVE, TARGETS, Target};
 
     static CHOSEN: OnceLock<Target> = OnceLock::new();
 
     fn chosen() -> Target {
         let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
-        match TARGETS.iter().find(|(known, _)| *known == name) {
+        let native: (&str, Target) = (NATIVE, route_metrics::module::drive);
+        match TARGETS.iter().chain([&native]).find(|(known, _)| *known == name) {
             Some((_, target)) => *target,
             None => {
-                let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+                let known = TARGETS.iter().map(|(name, _)| *name).chain([NATIVE]);
+                let known: Vec<&str> = known.collect();
                 eprintln!("FUZZ_TARGET={name:?} is not one of {}", known.join(", "));
                 std::process::exit(2);
             }

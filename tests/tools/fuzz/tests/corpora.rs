@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use route_metrics_fuzz::mutate::Mutator;
-use route_metrics_fuzz::{TARGETS, Target};
+use route_metrics_fuzz::{NATIVE, TARGETS, Target};
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -58,7 +58,9 @@ fn every_corpus_has_its_target() {
     };
     let mut found: Vec<String> = folders.map(name).collect();
     found.sort();
-    assert_eq!(found, TARGETS.map(|(name, _)| name));
+    let mut targets: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).chain([NATIVE]).collect();
+    targets.sort_unstable();
+    assert_eq!(found, targets);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::alloc;
 /// Distinct hostile paths, told as so many parts.
 const HOSTILE: usize = 10_000_000;
 const PARTS: usize = 10;
-const ROUNDS: usize = 51;
+pub const ROUNDS: usize = 51;
 
 /// A generator whose numbers are the same in every run (xorshift).
 struct Random(u64);
@@ -75,8 +75,8 @@ fn hostile(random: &mut Random, path: &mut Vec<u8>) {
     }
 }
 
-/// Prints three tables' worth of lines.
-pub fn run() {
+/// Prints three tables' worth of lines, of the cases whose names hold a text.
+pub fn run(wanted: &str, rounds: usize) {
     println!("| inference | ns per path | median | allocations | heap, kB |");
     println!("|---|---|---|---|---|");
     for (name, distinct, make) in [
@@ -85,12 +85,16 @@ pub fn run() {
         ("50,000 distinct paths", 50_000, ordinary),
         ("50,000 distinct names", 50_000, named),
     ] {
-        warm(name, distinct, make);
+        if name.contains(wanted) {
+            warm(name, distinct, make, rounds);
+        }
     }
-    attack();
+    if "hostile".contains(wanted) {
+        attack();
+    }
 }
 
-fn warm(name: &str, distinct: usize, make: fn(&mut Random, &mut Vec<u8>)) {
+fn warm(name: &str, distinct: usize, make: fn(&mut Random, &mut Vec<u8>), count: usize) {
     let mut random = Random(88_172_645_463_325_252);
     let mut path = Vec::new();
     let paths: Vec<Vec<u8>> = (0..distinct)
@@ -111,8 +115,8 @@ fn warm(name: &str, distinct: usize, make: fn(&mut Random, &mut Vec<u8>)) {
     let repeats = (10_000 / distinct).max(1);
     let mut rounds = Vec::new();
     let mut allocations = 0;
-    for _ in 0..ROUNDS {
-        let count = alloc::count();
+    for _ in 0..count {
+        let allocated = alloc::count();
         let start = Instant::now();
         for _ in 0..repeats {
             for path in &paths {
@@ -122,12 +126,12 @@ fn warm(name: &str, distinct: usize, make: fn(&mut Random, &mut Vec<u8>)) {
             }
         }
         let spent = start.elapsed().as_secs_f64() * 1e9 / (repeats * paths.len()) as f64;
-        allocations = alloc::count() - count;
+        allocations = alloc::count() - allocated;
         rounds.push(spent);
     }
     rounds.sort_by(f64::total_cmp);
     let heap = (alloc::live() - before) / 1000;
-    println!("| {name} | {:.0} | {:.0} | {allocations} | {heap} |", rounds[0], rounds[ROUNDS / 2]);
+    println!("| {name} | {:.0} | {:.0} | {allocations} | {heap} |", rounds[0], rounds[count / 2]);
 }
 
 fn attack() {

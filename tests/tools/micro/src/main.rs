@@ -2,7 +2,8 @@
 //!
 //! Cases run in turn, many short rounds, and the fastest round of each is printed beside the median:
 //! the first is what the code costs, the second tells how busy the machine was. Runs natively and
-//! as Wasm (`wasm32-wasip1`, by `run-wasm.mjs`). An argument picks the cases whose names hold it, for profilers.
+//! as Wasm (`wasm32-wasip1`, by `run-wasm.mjs`). An argument picks the cases whose names hold it, and a second one says
+//! how many rounds of each: what an instruction counter says of two runs differs by the rounds alone.
 
 mod alloc;
 mod inference;
@@ -99,15 +100,15 @@ fn main() {
     cases.push(Case::new("1 rule, skipped by its prefix".to_owned(), rule("^/zz/"), same.clone()));
     cases.push(Case::new("1 rule, regular expression run".to_owned(), rule("\\.php$"), same));
 
-    if let Some(wanted) = std::env::args().nth(1) {
-        cases.retain(|case| case.name.contains(&wanted));
-    }
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let rounds = std::env::args().nth(2).map(|text| text.parse().expect("a number of rounds"));
+    cases.retain(|case| case.name.contains(&wanted));
     for case in &mut cases {
         // The first use of a rule allocates, and caches are cold.
         case.run();
         case.rounds.clear();
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds.unwrap_or(ROUNDS) {
         for case in &mut cases {
             case.run();
         }
@@ -129,5 +130,5 @@ fn main() {
         );
     }
     println!();
-    inference::run();
+    inference::run(&wanted, rounds.unwrap_or(inference::ROUNDS));
 }

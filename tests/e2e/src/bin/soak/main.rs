@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use memory::{Curve, Point};
-use route_metrics_e2e::wait::{DEADLINE, poll};
+use route_metrics_e2e::wait::{deadline, poll};
 use route_metrics_e2e::{Binary, Envoy, Host, Plugin, Setup, Upstream, config};
 use serde_json::{Value, json};
 use traffic::{Sent, Totals};
@@ -121,7 +121,7 @@ fn check(envoy: &Envoy, sent: Sent, vms: Option<u64>) -> Vec<String> {
         }
     };
     // The gauge and the decisions are told about once a second, by each worker for itself.
-    let scrape = poll(DEADLINE, || {
+    let scrape = poll(deadline(), || {
         let scrape = envoy.scrape();
         let open = scrape.value("http_requests_active", &[]);
         let decided = scrape.sum("route_metrics_requests_total");
@@ -137,7 +137,7 @@ fn check(envoy: &Envoy, sent: Sent, vms: Option<u64>) -> Vec<String> {
     equal("http_requests_total", scrape.sum("http_requests_total"), recorded);
     // Histograms are merged when Envoy flushes its stats.
     let duration = "http_request_duration_microseconds_count";
-    let observed = poll(DEADLINE, || {
+    let observed = poll(deadline(), || {
         let observed = envoy.scrape().sum(duration);
         if observed == recorded as f64 { Ok(observed) } else { Err(observed) }
     });

@@ -1,6 +1,8 @@
 //! Benchmark case: a filter of the proxy-wasm SDK that does nothing. Every callback of the SDK is
 //! exported, as in any filter that is built on it; what it costs is the unit of the comparison.
 
+#![cfg(target_os = "wasi")]
+
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 

@@ -2,6 +2,8 @@
 //! headers and three properties are read, a counter, two histograms and a gauge are kept, and
 //! every metric is defined once per VM. No limits, no inference, no sampling.
 
+#![cfg(target_os = "wasi")]
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;

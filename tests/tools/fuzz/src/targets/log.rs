@@ -62,7 +62,7 @@ pub fn lines(input: &[u8]) {
 /// What is printed cannot take over a terminal or a page.
 fn printed(report: &Report) {
     let mut text = Vec::new();
-    write_text(report, &mut text).expect("memory can be written");
+    write_text(report, true, &mut text).expect("memory can be written");
     let text = String::from_utf8(text).expect("the report is text");
     let control = text.chars().find(|&c| c.is_control() && c != '\n');
     assert_eq!(control, None, "{text}");
